@@ -1,0 +1,87 @@
+"""Start a Jupyter Server on a BinderHub, use it, and shut it down again.
+
+>>> from clinder import BinderHub, RepoSpec
+>>> with BinderHub("https://mybinder.org").launch(RepoSpec("org/repo")) as session:  # doctest: +SKIP
+...     print(session.url)
+
+The names below are the whole public interface; they are imported when first used, so that
+``clinder --version`` does not wait for an HTTP library.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from clinder.errors import (
+        BuildFailed,
+        ClinderError,
+        DeadlineExceeded,
+        HubError,
+        HubRefused,
+        HubUnavailable,
+        SessionError,
+        SessionGone,
+        SessionUnreachable,
+        UsageError,
+        WrongToken,
+    )
+    from clinder.events import Event
+    from clinder.hub import BinderHub
+    from clinder.local import EmbeddedHub
+    from clinder.session import Session, SessionStatus
+    from clinder.spec import RepoSpec
+
+_HOMES = {
+    "BinderHub": "hub",
+    "BuildFailed": "errors",
+    "ClinderError": "errors",
+    "DeadlineExceeded": "errors",
+    "EmbeddedHub": "local",
+    "Event": "events",
+    "HubError": "errors",
+    "HubRefused": "errors",
+    "HubUnavailable": "errors",
+    "RepoSpec": "spec",
+    "Session": "session",
+    "SessionError": "errors",
+    "SessionGone": "errors",
+    "SessionStatus": "session",
+    "SessionUnreachable": "errors",
+    "UsageError": "errors",
+    "WrongToken": "errors",
+}
+
+__all__ = [
+    "BinderHub",
+    "BuildFailed",
+    "ClinderError",
+    "DeadlineExceeded",
+    "EmbeddedHub",
+    "Event",
+    "HubError",
+    "HubRefused",
+    "HubUnavailable",
+    "RepoSpec",
+    "Session",
+    "SessionError",
+    "SessionGone",
+    "SessionStatus",
+    "SessionUnreachable",
+    "UsageError",
+    "WrongToken",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        home = _HOMES[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    return getattr(import_module(f"clinder.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

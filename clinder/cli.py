@@ -1,0 +1,449 @@
+"""The command line: parses, calls, prints. What it decides itself is only where words, signals and exit codes go.
+
+Standard output carries the result and nothing else; everything that a person watches goes to standard error.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from clinder import __version__
+from clinder.errors import BuildFailed, ClinderError, UsageError
+from clinder.spec import PROVIDERS, RepoSpec, parse_hub
+
+if TYPE_CHECKING:  # these import an HTTP library, for which neither --version nor --help should wait
+    from clinder.events import Event
+    from clinder.hub import BinderHub
+    from clinder.session import Session
+
+DEFAULT_HUB = "https://mybinder.org/"
+
+# After a signal, a command gets so many seconds to end before it is killed: a GitHub runner kills everybody after ten.
+_COMMAND_GRACE = 4.0
+_NOT_FOUND = 127  # as a shell says it
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line with these words, or those of the process, and exit."""
+    parser = _parser()
+    if "_ARGCOMPLETE" in os.environ:  # it is the shell that asks, not a person
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    args = _parse(parser, list(sys.argv[1:] if argv is None else argv))
+    try:
+        code = args.call(args, _Signals())
+    except BuildFailed as error:
+        # The log is right above, unless nobody was to see it.
+        _say(f"error: {error}" if args.quiet else f"error: {error.message}\n{error.hint}")
+        code = error.exit_code
+    except ClinderError as error:
+        _say(f"error: {error}")
+        code = error.exit_code
+    except _Signalled as signalled:
+        code = 128 + signalled.number
+    try:
+        sys.stdout.flush()
+    except (OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python tries once more, and complains
+    sys.exit(code)
+
+
+# The commands
+
+
+def _start(args: argparse.Namespace, signals: "_Signals") -> int:
+    if sys.stdout is None:
+        raise ClinderError("Standard output is closed: the session's address could not be written.")
+    with _launched(args, signals) as session:
+        try:
+            signals.check()
+            _write(_FORMATS[args.format](session))
+        except BaseException as error:
+            session.stop()
+            if isinstance(error, OSError):
+                raise ClinderError(
+                    f"The session's address could not be written to standard output: {error.strerror}.",
+                    "The session was stopped.",
+                ) from None
+            raise
+    return 0
+
+
+def _run(args: argparse.Namespace, signals: "_Signals") -> int:
+    from shutil import which
+
+    if not args.words:
+        raise UsageError("No command to run.", "Expected it after two hyphens: clinder run -- myst build --execute")
+    if which(args.words[0]) is None:
+        _say(f"error: command not found: {args.words[0]}")
+        return _NOT_FOUND
+    with _launched(args, signals) as session, session:
+        return _call(args.words, session.env, signals)
+
+
+def _call(words: list[str], env: dict[str, str], signals: "_Signals") -> int:
+    """Run a command to its end and return its exit code; pass on the signal that ends clinder before."""
+    import subprocess
+
+    signals.check()
+    process = subprocess.Popen(words, env={**os.environ, **env})
+    try:
+        # Ctrl-C in a terminal reaches the command as well, and what it means is the command's to say.
+        signals.release(spare_interrupt=_is_foreground())
+        code = process.wait()
+    except _Signalled as signalled:
+        process.send_signal(signalled.number)
+        try:
+            process.wait(_COMMAND_GRACE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        raise
+    return code if code >= 0 else 128 - code
+
+
+def _is_foreground() -> bool:
+    try:
+        return os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _stop(args: argparse.Namespace, signals: "_Signals") -> int:  # noqa: ARG001
+    session = _session(args)
+    _say(f"stopped {session.url}" if session.stop() else f"already gone: {session.url}")
+    return 0
+
+
+def _status(args: argparse.Namespace, signals: "_Signals") -> int:  # noqa: ARG001
+    status = _session(args).status()
+    text = (
+        f"running since {status.started}, last active {status.last_activity}, "
+        f"kernels: {status.kernels}, connections: {status.connections}"
+    )
+    _write(json.dumps(status._asdict()) if args.format == "json" else text)
+    return 0
+
+
+def _completion(args: argparse.Namespace, signals: "_Signals") -> int:  # noqa: ARG001
+    from argcomplete.shell_integration import shellcode
+
+    _write(shellcode(["clinder"], shell=args.shell))
+    return 0
+
+
+def _as_env(session: "Session") -> str:
+    from shlex import quote
+
+    return "export " + " ".join(f"{name}={quote(value)}" for name, value in session.env.items())
+
+
+_FORMATS: dict[str, Callable[["Session"], str]] = {
+    "uri": lambda session: session.uri,
+    "json": lambda session: json.dumps(session.as_dict()),
+    "env": _as_env,
+}
+
+
+@contextmanager
+def _launched(args: argparse.Namespace, signals: "_Signals") -> Iterator["Session"]:
+    """Launch what the arguments say and show how that goes. From `ready` on, signals are held."""
+    from clinder.hub import DEFAULT_TIMEOUT
+    from clinder.progress import Progress
+
+    def watch(event: "Event") -> None:
+        if event.phase == "ready":
+            signals.hold()
+        progress.show(event)
+
+    url, spec = _target(args)
+    with Progress(None if args.quiet else sys.stderr) as progress, _hub(url, args.build_token) as hub:
+        progress.note(f"launching {spec} on {url}")
+        session = hub.launch(spec, timeout=args.timeout or DEFAULT_TIMEOUT, on_event=watch)
+        progress.close()
+        yield session
+
+
+def _hub(url: str, build_token: str | None) -> AbstractContextManager["BinderHub"]:
+    if url == "local":
+        from clinder.local import EmbeddedHub
+
+        return EmbeddedHub()
+    from clinder.hub import BinderHub
+
+    return nullcontext(BinderHub(url, build_token=build_token))
+
+
+def _target(args: argparse.Namespace) -> tuple[str, RepoSpec]:
+    """Return the hub's URL (or "local") and what to launch there."""
+    hub = args.hub or os.environ.get("CLINDER_HUB") or DEFAULT_HUB
+    # The embedded hub has no repository but the current directory.
+    url, linked = (hub, RepoSpec(Path.cwd().as_uri(), provider="git")) if hub == "local" else parse_hub(hub)
+    if args.repo:
+        return url, RepoSpec.parse(args.repo, args.ref, args.provider)
+    if linked is None:
+        raise UsageError(
+            "No repository to launch.",
+            "Say which with --repo org/repo, or give a launch link (https://hub/v2/gh/org/repo/ref) as HUB.",
+        )
+    if args.provider:
+        raise UsageError("--provider says how to read --repo, and there is none.", "Add --repo, or leave it away.")
+    return url, RepoSpec(linked.repo, args.ref or linked.ref, linked.provider)
+
+
+def _session(args: argparse.Namespace) -> "Session":
+    """Return the session that the arguments, standard input or the environment name."""
+    from clinder.session import Session
+
+    uri, token = args.session, args.token
+    if uri == "-":
+        uri = sys.stdin.read().strip()
+        if uri.startswith("{"):
+            uri, token = _from_json(uri)
+    elif uri is None:
+        uri, token = os.environ.get("JUPYTER_BASE_URL"), os.environ.get("JUPYTER_TOKEN")
+        if not uri:
+            raise UsageError(
+                "No session.",
+                "Give its URI (https://hub/user/x/?token=...), or set JUPYTER_BASE_URL and JUPYTER_TOKEN.",
+            )
+    return Session.parse(uri, token)
+
+
+def _from_json(text: str) -> tuple[str, str]:
+    try:
+        content = json.loads(text)
+        return str(content["url"]), str(content["token"])
+    except (ValueError, KeyError, RecursionError):
+        raise UsageError(
+            "Standard input has no session.", 'Expected a URI with its token, or what "clinder start --json" printed.'
+        ) from None
+
+
+# Signals and words
+
+
+class _Signalled(BaseException):
+    """A signal that ends clinder. No Exception, like KeyboardInterrupt, so that nobody takes it for a failure."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class _Signals:
+    """SIGINT, SIGTERM and SIGHUP as an exception, once; or held, between a session's start and its delivery."""
+
+    def __init__(self) -> None:
+        self._taken: int | None = None
+        self._held = False
+        self._spared: int | None = None
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a background job
+                signal.signal(number, self._take)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        if self._taken is not None or number == self._spared:
+            return
+        self._taken = number
+        with suppress(OSError):  # not print(): this may run in the middle of one
+            os.write(2, b"\nclinder: cancelled; making sure that no server is left, which may take some seconds\n")
+        if not self._held:
+            raise _Signalled(number)
+
+    def hold(self) -> None:
+        """Raise nothing until check() or release()."""
+        self._held = True
+
+    def check(self) -> None:
+        """Raise if there was a signal meanwhile."""
+        if self._taken is not None:
+            raise _Signalled(self._taken)
+
+    def release(self, *, spare_interrupt: bool) -> None:
+        """Raise from now on, but leave SIGINT alone if it is somebody else's."""
+        self._spared = signal.SIGINT if spare_interrupt else None
+        self._held = False
+        self.check()
+
+
+def _write(text: str) -> None:
+    """Write a result to standard output, all of it, now."""
+    if sys.stdout is None:
+        raise ClinderError("Standard output is closed.")
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    with suppress(OSError, ValueError, AttributeError):
+        print(f"clinder: {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+# The arguments
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in two lines, and nothing of what may be a token."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message}\nTry: {self.prog} --help\n")
+
+
+def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    command: list[str] = []
+    if "--" in words and words[0] == "run":  # argparse would take the command's first word for HUB
+        command = words[words.index("--") + 1 :]
+        words = words[: words.index("--")]
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        what = f"unknown option: {', '.join(options)}" if options else "too many arguments"
+        if args.name == "run" and not command:
+            what += " (the command to run goes after two hyphens: clinder run -- COMMAND)"
+        parser.error(what)
+    args.words = command
+    return args
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="clinder",
+        description="Start a Jupyter Server on a BinderHub, hand over its URL and token, and shut it down again.",
+        epilog=_EXAMPLES[""],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"clinder {__version__}")
+    commands = parser.add_subparsers(title="commands", dest="name", metavar="COMMAND", required=True)
+
+    def add(name: str, call: Callable[..., int], summary: str, usage: str | None = None) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            epilog=_EXAMPLES[name],
+            usage=usage,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.set_defaults(call=call, quiet=False)
+        return command
+
+    start = add("start", _start, "start a session and print its address")
+    _add_launch_options(start)
+    _add_format(start, ["uri", "json", "env"], "what to print: one line with the token in it, an object, or shell code")
+    run = add(
+        "run",
+        _run,
+        "run a command on a session, and stop the session whatever happens",
+        usage="clinder run [HUB] [options] -- COMMAND ...",
+    )
+    _add_launch_options(run)
+    for name, call, summary in (
+        ("stop", _stop, "stop a session; one that is gone already is no error"),
+        ("status", _status, "say whether a session runs, since when, and how busy it is"),
+    ):
+        command = add(name, call, summary)
+        command.add_argument(
+            "session",
+            nargs="?",
+            metavar="SESSION",
+            help="a URI with its token; a URL, followed by TOKEN; or - for a URI or start's JSON on standard input "
+            "(default: $JUPYTER_BASE_URL and $JUPYTER_TOKEN)",
+        )
+        command.add_argument("token", nargs="?", metavar="TOKEN", help="the token, when SESSION has none")
+        if name == "status":
+            _add_format(command, ["text", "json"], "what to print")
+    completion = add("completion", _completion, "print the code that makes a shell complete clinder's commands")
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"])
+    return parser
+
+
+def _add_launch_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "hub",
+        nargs="?",
+        metavar="HUB",
+        help="a BinderHub's URL, a launch link (https://hub/v2/gh/org/repo/ref), or local, the embedded hub "
+        f"(default: $CLINDER_HUB, else {DEFAULT_HUB})",
+    )
+    command.add_argument(
+        "--repo",
+        "--github-repo",
+        metavar="REPO",
+        help="org/repo, a URL, or a DOI (default: the launch link's)",
+    )
+    command.add_argument("--ref", "--github-ref", metavar="REF", help="a branch, tag or commit (default: HEAD)")
+    command.add_argument(
+        "--provider", metavar="NAME", help=f"how to read REPO: {', '.join(PROVIDERS)} (default: as REPO looks, else gh)"
+    )
+    command.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="the deadline for everything until the session runs, retries included (default: 1800)",
+    )
+    command.add_argument(
+        "--build-token",
+        metavar="TOKEN",
+        default=os.environ.get("CLINDER_BUILD_TOKEN"),
+        help="lifts the hub's rate limit (default: $CLINDER_BUILD_TOKEN, which other users of the machine don't see)",
+    )
+    command.add_argument("-q", "--quiet", action="store_true", help="show neither phases nor the build's log")
+
+
+def _add_format(command: argparse.ArgumentParser, formats: list[str], summary: str) -> None:
+    command.add_argument("--format", choices=formats, default=formats[0], help=f"{summary} (default: {formats[0]})")
+    command.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+
+
+def _seconds(text: str) -> float:
+    with suppress(ValueError):
+        if 0 < (seconds := float(text)) < float("inf"):
+            return seconds
+    raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, not {text!r}")
+
+
+_EXAMPLES = {
+    "": """\
+examples:
+  clinder run https://mybinder.org --repo org/repo -- myst build --execute --html
+  clinder run local -- myst build --execute --html
+
+exit codes:
+  0 done; 1 the hub refused for good; 2 usage; 3 the hub could not be reached or kept failing; 4 the deadline passed;
+  130, 143 ended by SIGINT, SIGTERM; run: the command's own
+""",
+    "start": """\
+example:
+  eval "$(clinder start https://mybinder.org --repo org/repo --ref main --format env)"
+  myst build --execute --html
+  clinder stop
+""",
+    "run": """\
+example:
+  clinder run https://mybinder.org --repo org/repo --ref main -- myst build --execute --html
+""",
+    "stop": """\
+examples:
+  clinder stop 'https://hub.example.org/user/x/?token=...'
+  clinder start --repo org/repo --json > session.json && clinder stop - < session.json
+""",
+    "status": """\
+example:
+  clinder status 'https://hub.example.org/user/x/?token=...' --json
+""",
+    "completion": """\
+example, for ~/.bashrc:
+  eval "$(clinder completion bash)"
+""",
+}

@@ -1,0 +1,90 @@
+"""What can go wrong, and nothing else: the exceptions of clinder.
+
+::
+
+    ClinderError
+    ├── UsageError              2  what was asked for can't be understood (also a ValueError)
+    ├── HubError                   something about a hub
+    │   ├── HubRefused          1  the hub said no for good: no such ref, banned, not a BinderHub
+    │   │   └── BuildFailed     1  the repository's environment could not be built
+    │   ├── HubUnavailable      3  the hub could not be reached, or kept failing
+    │   └── DeadlineExceeded    4  no session before the deadline
+    └── SessionError            1  something about a session
+        ├── SessionGone         1  it has ended
+        ├── WrongToken          1  the server is there and does not accept the token
+        └── SessionUnreachable  3  it did not answer, so nobody knows
+
+The number is the exit code of the command line. No message ever contains a token, and what a hub said is
+cleaned of control characters before it gets here.
+"""
+
+from typing import ClassVar
+
+
+class ClinderError(Exception):
+    """What happened (``message``) and what to do about it (``hint``, may be empty)."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(ClinderError, ValueError):
+    """A hub, repository, provider, session or option that can't be understood."""
+
+    exit_code = 2
+
+
+class HubError(ClinderError):
+    """A hub did not give a session."""
+
+
+class HubRefused(HubError):
+    """The hub's answer is final: asking again would bring the same one."""
+
+
+class BuildFailed(HubRefused):
+    """The hub could not build the environment. ``log`` holds the last lines of the build's log."""
+
+    def __init__(self, message: str, hint: str = "", log: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint)
+        self.log = log
+
+    def __str__(self) -> str:
+        return "\n".join([*self.log, super().__str__()])
+
+
+class HubUnavailable(HubError):
+    """The hub could not be reached, is full, limits the rate of launches, or kept failing."""
+
+    exit_code = 3
+
+
+class DeadlineExceeded(HubError):
+    """The deadline passed while the hub was still building or launching."""
+
+    exit_code = 4
+
+
+class SessionError(ClinderError):
+    """A session did not do what it was asked."""
+
+
+class SessionGone(SessionError):
+    """There is no such session any more."""
+
+
+class WrongToken(SessionError):
+    """A Jupyter Server answered and refused the token."""
+
+
+class SessionUnreachable(SessionError):
+    """No usable answer: the session may still be running."""
+
+    exit_code = 3

@@ -1,0 +1,123 @@
+"""A hub's build stream: bytes -> server-sent events -> `Event`. No network, no output.
+
+What comes in was written by strangers (a build log is whatever a repository's build prints), so this is the one
+place where text from a hub is cleaned. Everything unknown is tolerated: phases, fields, comments, events that
+are no JSON object, messages that are no string, broken UTF-8, any line ending, any chunking.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from sseclient import SSEClient
+
+# A line of a log is a few kilobytes. What is longer than this is cut, so that nothing a hub sends fills the memory.
+MAX_EVENT_BYTES = 1 << 18
+
+# The words of BinderHub (binderhub/builder.py, build.py) and repo2docker; "failure" is the older name of "failed".
+_PHASES = ("waiting", "fetching", "building", "pushing", "built", "launching", "ready", "failed", "failure")
+LAUNCH_PHASES = frozenset({"built", "launching"})
+FAILED_PHASES = frozenset({"failed", "failure"})
+# No hub's: clinder says in them what it does about the hub.
+OWN_PHASES = frozenset({"retrying", "stopping"})
+
+
+class Event(NamedTuple):
+    """One event of the build stream.
+
+    ``phase`` is the hub's word ("waiting", "building", "ready", ...; "unknown" when there is none), ``message`` its
+    text, free of control characters but newline, tab and colours, and ``data`` the whole object as it came, which
+    in the phase "ready" includes the token.
+    """
+
+    phase: str
+    message: str
+    data: Mapping[str, Any]
+
+    def __repr__(self) -> str:  # without data: a token must not reach a log by way of a print()
+        return f"Event(phase={self.phase!r}, message={self.message!r})"
+
+
+def read(chunks: Iterable[bytes]) -> Iterator[Event]:
+    """Yield the events in a stream of bytes, each as soon as its last byte is there, in constant memory."""
+    # Latin-1 maps every byte to one character and back, so the strict decoder of sseclient never meets a byte that it
+    # can't decode; the real decoding happens here, an event at a time, where no character is cut in two.
+    for event in SSEClient(_lines(chunks), char_enc="latin-1").events():
+        data = event.data
+        yield parse(data if data.isascii() else data.encode("latin-1").decode("utf-8", "replace"))
+
+
+_DECODER = json.JSONDecoder()  # json.loads() looks at its options anew for each line
+
+
+def parse(data: str) -> Event:
+    """Return the event in the data field of one server-sent event."""
+    try:
+        content = _DECODER.decode(data)
+        phase, message = content.get("phase"), content.get("message")
+    except (ValueError, RecursionError, AttributeError):
+        return Event("unknown", clean(data), {})
+    if phase not in _PHASES:
+        phase = re.sub(r"[^\w .-]", "", phase)[:40] if isinstance(phase, str) else ""
+    if not isinstance(message, str):
+        message = "" if message is None else json.dumps(message)
+    return Event(phase or "unknown", clean(message), content)
+
+
+# What a terminal would obey, longest forms first: control strings (OSC, DCS, APC, ...), control sequences (CSI, in 7
+# and 8 bits), other escapes, and any control character left. Surrogates can't be encoded.
+_SUSPECT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROL = re.compile(
+    r"(?P<colour>\x1b\[[0-9;:]*m)"
+    r"|(?P<newline>\r\n?)"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|\x1b[ -/]*[0-~]"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]"
+)
+
+
+def clean(text: str) -> str:
+    """Return text without anything that a terminal obeys, except colours (``ESC [ ... m``).
+
+    A carriage return, with which progress bars overwrite themselves, becomes a newline: nothing is hidden.
+    """
+    if not _SUSPECT.search(text):
+        return text
+    return _CONTROL.sub(lambda m: m["colour"] or ("\n" if m["newline"] else ""), text)
+
+
+def plain(text: str) -> str:
+    """Return text without colours either."""
+    return re.sub(r"\x1b\[[0-9;:]*m", "", clean(text)) if "\x1b" in text else clean(text)
+
+
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks with every line ending as a newline, and without what an event has beyond `MAX_EVENT_BYTES`.
+
+    sseclient knows all line endings but not their mixtures, and it keeps a whole event in memory.
+    """
+    last = b"\n"  # the byte before this chunk
+    size = 0  # bytes since the last blank line
+    cr = False  # the last chunk ended in a carriage return, which was passed on as a newline
+    for number, chunk in enumerate(chunks):
+        if number == 0:
+            chunk = chunk.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, as the standard has it
+        if cr:
+            chunk = chunk.removeprefix(b"\n")
+            cr = False
+        if b"\r" in chunk:
+            cr = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if size <= MAX_EVENT_BYTES:
+            yield chunk
+        elif (begin := (last + chunk).find(b"\n\n")) >= 0:
+            yield b"\n\n" + (last + chunk)[begin + 2 :]
+        if chunk.endswith(b"\n\n"):
+            size = 0
+        elif (end := (last + chunk).rfind(b"\n\n")) >= 0:
+            size = len(chunk) - end - 1
+        else:
+            size += len(chunk)
+        last = chunk[-1:] or last

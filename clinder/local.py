@@ -1,0 +1,254 @@
+"""The embedded hub, ``local``: a small BinderHub on a loopback port, to try things out. It builds no image.
+
+It speaks the protocol of the real one (``GET build/<provider>/<spec>``, server-sent events, all the phases), and at
+the end starts a real jupyter-server of this Python environment: a process of its own, with a token of its own, that
+outlives the hub and ends with ``POST api/shutdown`` or when it has been idle.
+"""
+
+import json
+import os
+import secrets
+import select
+import shutil
+import socket
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+from clinder import __version__
+from clinder.errors import UsageError
+from clinder.hub import BinderHub
+
+# As on mybinder.org: a kernel that has been idle for so many seconds is culled, and a server that has been without
+# kernels and requests for as long again ends.
+IDLE = 600
+
+_KEEPALIVE = 25.0
+_KEEP = "keep\n"
+
+
+class EmbeddedHub:
+    """A hub that lives as long as its ``with`` block; the block's value is a `BinderHub`.
+
+    ``directory`` is what sessions see as their files (default: the current one), ``idle`` the seconds after which a
+    session that nobody uses ends. Raises `UsageError` where jupyter-server and ipykernel are not installed.
+    """
+
+    def __init__(self, directory: str | None = None, *, idle: float = IDLE) -> None:
+        if find_spec("jupyter_server") is None or find_spec("ipykernel") is None:
+            raise UsageError(
+                "The embedded hub needs jupyter-server and ipykernel, and this Python has not both.",
+                "Install them: pip install 'clinder[local]'",
+            )
+        self._server = _Server(str(Path(directory or ".").resolve()), idle)
+
+    def __enter__(self) -> BinderHub:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return BinderHub(self._server.url)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(socketserver.ThreadingTCPServer):  # not http.server's, which asks a name server for this machine's name
+    daemon_threads = True
+
+    def __init__(self, directory: str, idle: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.directory = directory
+        self.idle = idle
+        # Whoever may ask this hub gets a shell as the user who started it, and any user of the machine can reach a
+        # loopback port: so the way in is secret.
+        self.path = f"/{secrets.token_urlsafe(16)}/"
+        self.url = f"http://127.0.0.1:{self.server_address[1]}{self.path}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is nothing to report; what else goes wrong, the client is told."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    server_version = f"clinder/{__version__}"
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        page = path.removeprefix(self.server.path)
+        if page == path:
+            self.send_error(404)
+        elif page == "versions":
+            self._send("application/json", json.dumps({"builder": "none", "binderhub": f"clinder {__version__}"}))
+        elif page == "health":
+            self._send("application/json", json.dumps({"ok": True, "checks": []}))
+        elif page.startswith("build/"):
+            self._build(page.removeprefix("build/"))
+        else:
+            self.send_error(404)
+
+    def _send(self, kind: str, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def _build(self, spec: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Cache-Control", "no-cache")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        if "text/event-stream" not in self.headers.get("Accept", ""):
+            self._emit("failed", "Missing Accept header: text/event-stream\n", status_code=400)
+        else:
+            self._launch(spec)
+        self._write(b"")
+
+    def _launch(self, spec: str) -> None:
+        self._emit("waiting", "Waiting for nobody: this is the embedded hub.\n")
+        self._emit("fetching", f"Nothing to fetch: the files are those in {self.server.directory}\n")
+        self._emit("building", f"No image is built: the environment is that of {sys.executable}\n")
+        self._emit("building", f"Python {sys.version.split()[0]}, as it is, whatever the repository asks for\n")
+        self._emit("pushing", "Nothing to push\n", progress={"none": {"current": 1, "total": 1}})
+        self._emit("built", "Launching...\n", imageName="local")
+        self._emit("launching", "Launching server...\n")
+        with _Child(self.server.directory, self.server.idle, f"v2/{spec}") as child:
+            url = child.wait(lambda: self._write(b":keepalive\n\n"))
+            if url is None:
+                self._emit("failed", f"The server could not be started:\n{child.log()}", status_code=400)
+                return
+            self._emit(
+                "ready",
+                f"server running at {url}\n",
+                url=url,
+                token=child.token,
+                image="local",
+                repo_url=Path(self.server.directory).as_uri(),
+                binder_launch_host=self.server.url,
+                binder_request=f"v2/{spec}",
+                binder_persistent_request=f"v2/{spec}",
+            )
+            child.keep()
+
+    def _emit(self, phase: str, message: str, **more: Any) -> None:
+        self._write(f"data: {json.dumps({'phase': phase, 'message': message, **more})}\n\n".encode())
+
+    def _write(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing: standard error is the command line's."""
+
+
+class _Child:
+    """A server's process, seen from the hub. It ends with the ``with`` block unless it was told to keep on."""
+
+    def __init__(self, directory: str, idle: float, request: str) -> None:
+        self.token = secrets.token_urlsafe(32)
+        self._home = Path(tempfile.mkdtemp(prefix="clinder-"))  # readable by its owner alone
+        self._log = self._home / "log"
+        env = {name: value for name, value in os.environ.items() if name not in ("JUPYTER_BASE_URL", "JUPYTER_TOKEN")}
+        env |= {"JUPYTER_RUNTIME_DIR": str(self._home), "BINDER_LAUNCH_HOST": "local", "BINDER_REQUEST": request}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", "from clinder.local import serve; serve()"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=env,
+                cwd=self._home,
+                start_new_session=True,  # Ctrl-C, or the end of the terminal, is not for it
+                text=True,
+            )
+        self._say(json.dumps({"token": self.token, "directory": directory, "idle": idle}) + "\n")
+
+    def __enter__(self) -> "_Child":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()  # without the word, it ends
+
+    def wait(self, on_silence: Callable[[], None]) -> str | None:
+        """Return the server's URL when it listens, or None when it ended instead."""
+        assert self._process.stdout is not None
+        while not select.select([self._process.stdout], [], [], _KEEPALIVE)[0]:
+            on_silence()
+        return self._process.stdout.readline().strip() or None
+
+    def keep(self) -> None:
+        """Let the server live on: somebody has its address."""
+        self._say(_KEEP)
+
+    def log(self) -> str:
+        """Return the end of what the server said."""
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-10:])
+
+    def _say(self, line: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line)
+        self._process.stdin.flush()
+
+
+def serve() -> None:
+    """Be the server: the main function of a session's process, which reads its settings from standard input."""
+    from jupyter_server.serverapp import ServerApp
+    from tornado.ioloop import IOLoop, PeriodicCallback
+
+    settings = json.loads(sys.stdin.readline())
+    idle = settings["idle"]
+    app = ServerApp.instance()
+    app.initialize(
+        [
+            f"--IdentityProvider.token={settings['token']}",  # this list is no command line that others could read
+            "--PasswordIdentityProvider.hashed_password=",
+            "--ServerApp.ip=127.0.0.1",
+            f"--ServerApp.port={_free_port()}",
+            "--ServerApp.port_retries=0",
+            f"--ServerApp.base_url=/user/{secrets.token_hex(4)}/",
+            f"--ServerApp.root_dir={settings['directory']}",
+            "--ServerApp.open_browser=False",
+            "--ServerApp.allow_root=True",
+            "--MappingKernelManager.cull_connected=True",
+            f"--MappingKernelManager.cull_idle_timeout={max(1, int(idle))}",
+            f"--MappingKernelManager.cull_interval={max(1, min(60, int(idle / 2)))}",
+            f"--ServerApp.shutdown_no_activity_timeout={max(1, int(idle))}",
+        ]
+    )
+    home = os.environ["JUPYTER_RUNTIME_DIR"]
+
+    def begin() -> None:
+        print(f"http://127.0.0.1:{app.port}{app.base_url}", flush=True)  # noqa: T201  (to the hub)
+        threading.Thread(target=end_unless_kept, daemon=True).start()
+        if idle < 60:  # the server looks once a minute by itself
+            PeriodicCallback(app.shutdown_no_activity, 1000).start()
+
+    def end_unless_kept() -> None:
+        kept = sys.stdin.readline() == _KEEP
+        if not kept:
+            app.io_loop.add_callback(app.stop)
+
+    IOLoop.current().add_callback(begin)
+    try:
+        app.start()
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

@@ -1,0 +1,269 @@
+"""One running Jupyter Server: where it is, whether it is alive, and its end. Knows nothing of how it was started.
+
+The protocol is Jupyter Server's REST API: ``GET api/status`` and ``POST api/shutdown``, with the header
+``Authorization: token <token>``. A redirect is never followed: it would turn the POST into the GET of a login page and
+could carry the token to another origin.
+"""
+
+import json
+import re
+import time
+import warnings
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
+
+import requests
+from requests.auth import AuthBase
+from requests.models import PreparedRequest
+
+from clinder._http import NETWORK_ERRORS, Client, caused_by, describe, is_loopback, proxies
+from clinder.errors import SessionError, SessionGone, SessionUnreachable, UsageError, WrongToken
+from clinder.events import plain
+from clinder.spec import RepoSpec, check_url
+
+# A proxy that can't reach the server right now answers 5xx; so long is it asked again before clinder gives up.
+_PATIENCE = 5.0
+
+_MAX_ANSWER = 1 << 16
+
+
+class SessionStatus(NamedTuple):
+    """What ``GET api/status`` says: two times as the server writes them (ISO 8601), and two counts."""
+
+    started: str
+    last_activity: str
+    kernels: int
+    connections: int
+
+
+class Session:
+    """A Jupyter Server: its ``url`` (ends in a slash) and ``token``, and for a launched one where it came from.
+
+    That is the ``hub``'s URL, the ``spec`` that was asked for, the ``image``, the commit the ref stood for
+    (``resolved_ref``) and the link that launches the very same in a browser (``launch_url``), each None if not known.
+
+    As a context manager it stops the server when the block is left, whether by an exception or not. A ``url`` that is
+    not http(s) or a ``token`` with anything but visible ASCII characters is a `UsageError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        hub: str | None = None,
+        spec: RepoSpec | None = None,
+        image: str | None = None,
+        resolved_ref: str | None = None,
+        launch_url: str | None = None,
+    ) -> None:
+        self.url = check_url(url, "a session's URL", secret=True)
+        if not re.fullmatch(r"[!-~]+", token):
+            raise UsageError("The token is empty or has blanks or control characters in it.")
+        self.token = token
+        self.hub = hub
+        self.spec = spec
+        self.image = image
+        self.resolved_ref = resolved_ref
+        self.launch_url = launch_url
+
+    def __repr__(self) -> str:  # without the token
+        return f"Session({self.url!r}, hub={self.hub!r}, spec={self.spec!r})"
+
+    @classmethod
+    def parse(cls, uri: str, token: str | None = None) -> "Session":
+        """Return the session of a URI with its token (``https://hub/user/x/?token=...``), or of a URL and a token.
+
+        Raises `UsageError`, whose message repeats neither.
+        """
+        uri = uri.strip()
+        try:
+            parts = urlsplit(uri)
+        except ValueError as error:
+            raise UsageError(f"The session's URL can't be understood: {error}.") from None
+        found = parse_qs(parts.query).get("token")
+        if token is None and not found:
+            raise UsageError(
+                "The session has no token.",
+                "Expected a URI with its token (https://hub/user/x/?token=...), or a URL followed by the token.",
+            )
+        return cls(urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")), token or (found or [""])[0])
+
+    @property
+    def uri(self) -> str:
+        """URL and token in one, as Jupyter clients take it."""
+        return f"{self.url}?token={quote(self.token, safe='')}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The two variables that MyST and Jupyter Book read."""
+        return {"JUPYTER_BASE_URL": self.url, "JUPYTER_TOKEN": self.token}
+
+    def as_dict(self) -> dict[str, str | None]:
+        """Return everything about the session, the token included, as the JSON output has it."""
+        spec = self.spec
+        return {
+            "url": self.url,
+            "token": self.token,
+            "uri": self.uri,
+            "hub": self.hub,
+            "provider": spec.provider if spec else None,
+            "repo": spec.repo if spec else None,
+            "ref": spec.ref if spec else None,
+            "resolved_ref": self.resolved_ref,
+            "image": self.image,
+            "launch_url": self.launch_url,
+        }
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.stop()
+        except SessionError as failure:
+            if error is None:
+                raise
+            warnings.warn(str(failure), RuntimeWarning, stacklevel=2)  # the block's own exception matters more
+
+    def status(self, timeout: float = 10) -> SessionStatus:
+        """Return what the server says of itself.
+
+        ``timeout`` is in seconds, for each wait on the network. Raises `SessionGone`, `WrongToken` or
+        `SessionUnreachable`.
+        """
+        answer = self._ask("GET", "api/status", timeout)
+        if answer.gone:
+            raise SessionGone("The session is gone: its server has ended.", "Start a new one: clinder start")
+        said = answer.json
+        if answer.status != 200 or not isinstance(said, dict) or "kernels" not in said:
+            raise self._refusal(answer)
+        return SessionStatus(
+            started=plain(str(said.get("started", ""))),
+            last_activity=plain(str(said.get("last_activity", ""))),
+            kernels=_count(said["kernels"]),
+            connections=_count(said.get("connections")),
+        )
+
+    def stop(self, timeout: float = 10) -> bool:
+        """Shut the server down; return whether it was there. A session that is gone already is no error.
+
+        ``timeout`` is in seconds, for each wait on the network. Raises `WrongToken`, or `SessionUnreachable` when
+        nobody can say whether the server still runs.
+        """
+        answer = self._ask("POST", "api/shutdown", timeout)
+        # Both a live server, to a wrong token, and JupyterHub, in place of one that is gone, answer a POST with 403 and
+        # a page. A GET tells them apart, and api needs no token.
+        if answer.gone or (answer.status == 403 and self._ask("GET", "api", timeout).gone):
+            return False
+        # A page with status 200 is somebody's login or error page; jupyter-server's own answer is empty.
+        if answer.status in (200, 204) and not answer.is_page:
+            return True
+        raise self._refusal(answer)
+
+    def _ask(self, method: str, path: str, timeout: float) -> "_Answer":
+        """Return the first answer that says something, asking again while the network or a proxy is in trouble."""
+        give_up = time.monotonic() + min(_PATIENCE, timeout)
+        while True:
+            try:
+                answer = self._ask_once(method, path, timeout)
+                if answer.status < 500 or answer.gone or time.monotonic() >= give_up:
+                    return answer
+            except SessionUnreachable:
+                if time.monotonic() >= give_up:
+                    raise
+            time.sleep(1)
+
+    def _ask_once(self, method: str, path: str, timeout: float) -> "_Answer":
+        try:
+            with (
+                Client() as http,
+                http.request(
+                    method,
+                    self.url + path,
+                    auth=_TokenAuth(self.token),
+                    headers={"Accept": "application/json"},
+                    timeout=(min(timeout, 5), timeout),
+                    proxies=proxies(self.url),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                return _Answer(response.status_code, response.headers, _body(response))
+        except requests.exceptions.Timeout:
+            raise SessionUnreachable(
+                f"The server did not answer within {timeout:g} seconds: {self.url}",
+                "It may still be running: try again.",
+            ) from None
+        except NETWORK_ERRORS as error:
+            if is_loopback(self.url) and caused_by(error, ConnectionRefusedError):
+                return _Answer(410, {}, b"")  # on this very machine, a closed port is a server that has ended
+            raise SessionUnreachable(
+                f"The server could not be reached: {self.url}: {describe(error)}.",
+                "It may still be running: check the network and try again.",
+            ) from None
+
+    def _refusal(self, answer: "_Answer") -> SessionError:
+        if answer.status in (401, 403):
+            return WrongToken(
+                f"The server does not accept this token: {self.url} (HTTP {answer.status}).",
+                "Use the URL and token of one and the same session.",
+            )
+        kind = "a web page" if answer.is_page else "an answer that is not Jupyter Server's"
+        return SessionUnreachable(
+            f"HTTP {answer.status} and {kind} came from {self.url}",
+            "Is that the URL of a session (https://hub/user/x/)? If it is, the server may still be running.",
+        )
+
+
+def _body(response: requests.Response) -> bytes:
+    """Return the beginning of the body. A server that shuts down may cut it short; its status has said all by then."""
+    try:
+        return response.raw.read(_MAX_ANSWER, decode_content=True) or b""
+    except NETWORK_ERRORS:
+        return b""
+
+
+class _Answer:
+    """What an HTTP answer says about a session."""
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        # jupyter-server's empty answers are called HTML as well.
+        self.is_page = headers.get("Content-Type", "").startswith("text/html") and bool(body.strip())
+        self.gone = self._is_gone(headers, body)
+        try:
+            self.json: Any = json.loads(body)
+        except (ValueError, RecursionError):
+            self.json = None
+
+    def _is_gone(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """Tell a session that has ended, as others answer in its place (measured, JupyterHub 6.1).
+
+        First the proxy says 503, with JupyterHub's page. When JupyterHub has removed the route, it redirects a GET to
+        ``/hub/user/...``. Elsewhere 404, 410 or 424.
+        """
+        if self.status == 503:
+            return b"JupyterHub" in body or b"/hub/" in body
+        if self.status in (302, 307):
+            return "/hub/" in headers.get("Location", "")
+        return self.status in (404, 410, 424)
+
+
+def _count(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+class _TokenAuth(AuthBase):
+    """Jupyter's header; as an auth object it also keeps requests from sending what ~/.netrc has for the host."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        request.headers["Authorization"] = f"token {self._token}"
+        return request

@@ -1,0 +1,84 @@
+"""What all tests share: the real command, as a subprocess."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Nothing of the person's or CI's own environment may decide a test.
+_FOREIGN = ("CLINDER_", "JUPYTER_", "GITHUB_", "BINDER_", "CI_", "NO_COLOR", "TERM", "CI", "HTTP_PROXY", "HTTPS_PROXY")
+
+
+class Clinder:
+    """The command line, run in an empty directory with a plain environment."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.env = {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
+        self.env["HOME"] = str(directory)
+        self._running: list[subprocess.Popen[str]] = []
+
+    def __call__(
+        self, *words: str, env: dict[str, str] | None = None, timeout: float = 60, **options: Any
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run to the end."""
+        return subprocess.run(
+            [sys.executable, "-m", "clinder", *words],
+            env=self.env | (env or {}),
+            cwd=options.pop("cwd", self.directory),
+            stdout=options.pop("stdout", subprocess.PIPE),
+            stderr=options.pop("stderr", subprocess.PIPE),
+            text=True,
+            errors=options.pop("errors", "replace"),
+            timeout=timeout,
+            check=False,
+            **options,
+        )
+
+    def begin(self, *words: str, env: dict[str, str] | None = None, **options: Any) -> "subprocess.Popen[str]":
+        """Run in the background."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "clinder", *words],
+            env=self.env | (env or {}),
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+        self._running.append(process)
+        return process
+
+    def clean_up(self) -> None:
+        for process in self._running:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+
+@pytest.fixture
+def clinder(tmp_path: Path) -> Iterator[Clinder]:
+    command = Clinder(tmp_path)
+    yield command
+    command.clean_up()
+
+
+class Signalled:
+    """What became of a process after a signal."""
+
+    def __init__(self, process: "subprocess.Popen[str]", number: int) -> None:
+        began = time.monotonic()
+        process.send_signal(number)
+        self.stdout, self.stderr = process.communicate(timeout=30)
+        self.seconds = time.monotonic() - began
+        self.code = process.returncode
+
+
+SIGNALS = [pytest.param(signal.SIGINT, id="SIGINT"), pytest.param(signal.SIGTERM, id="SIGTERM")]

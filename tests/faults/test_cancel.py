@@ -1,0 +1,197 @@
+"""A start that is cancelled, or whose deadline passes, leaves no server running."""
+
+import signal
+import threading
+import time
+
+import pytest
+
+from clinder import BinderHub, DeadlineExceeded, RepoSpec
+from tests.conftest import SIGNALS, Clinder, Signalled
+from tests.faults.server import Answer, Exchange, FaultyHub
+
+
+def launch(after: float) -> Answer:
+    """Return an answer that launches for so many seconds before it is ready, whether anybody listens or not."""
+
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("built", "Built image, launching...\n")
+        exchange.event("launching", "Launching server...\n")
+        exchange.hub.reach("launching")
+        time.sleep(after)
+        exchange.ready()
+        exchange.wait_for_close()
+
+    return answer
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("phase", ["waiting", "fetching", "building", "pushing"])
+def test_a_signal_before_the_launch_closes_the_stream_and_goes(clinder: Clinder, number: int, phase: str) -> None:
+    closed = []
+
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event(phase, "so far\n")
+        exchange.hub.reach(phase)
+        closed.append(exchange.wait_for_close())
+
+    with FaultyHub(answer) as hub:
+        process = clinder.begin("start", hub.url, "--repo", "org/repo")
+        hub.wait_until(phase)
+        time.sleep(0.3)
+        done = Signalled(process, number)
+        assert done.code == 128 + number
+        assert done.seconds < 5
+        assert done.stdout == ""
+        assert "Traceback" not in done.stderr
+    assert closed == [True]
+    assert hub.launched == 0
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_before_any_answer_goes_at_once(clinder: Clinder, number: int) -> None:
+    def mute(exchange: Exchange) -> None:
+        exchange.hub.reach("asked")
+        exchange.wait_for_close()
+
+    with FaultyHub(mute) as hub:
+        process = clinder.begin("start", hub.url, "--repo", "org/repo")
+        hub.wait_until("asked")
+        done = Signalled(process, number)
+        assert (done.code, done.seconds < 4) == (128 + number, True)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_between_attempts_goes_at_once(clinder: Clinder, number: int) -> None:
+    def later(exchange: Exchange) -> None:
+        exchange.page("503 Service Unavailable", more="Retry-After: 100\r\n")
+        exchange.hub.reach("refused")
+
+    with FaultyHub(later) as hub:
+        process = clinder.begin("start", hub.url, "--repo", "org/repo")
+        hub.wait_until("refused")
+        time.sleep(0.5)
+        done = Signalled(process, number)
+        assert (done.code, done.seconds < 4) == (128 + number, True)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("after", [0.2, 4])
+def test_a_signal_during_the_launch_stops_the_server_that_comes(clinder: Clinder, number: int, after: float) -> None:
+    with FaultyHub(launch(after)) as hub:
+        process = clinder.begin("start", hub.url, "--repo", "org/repo")
+        hub.wait_until("launching")
+        done = Signalled(process, number)
+        assert done.code == 128 + number
+        assert done.seconds < 9.5, "a runner kills after ten seconds"
+        assert done.stdout == ""
+        assert (hub.launched, hub.stopped, len(hub.builds)) == (1, 1, 1)
+        assert "was stopped" in done.stderr
+
+
+def test_a_launch_that_begins_just_after_the_signal_is_stopped_as_well(clinder: Clinder) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("waiting", "so far\n")
+        exchange.hub.reach("waiting")
+        exchange.hub.wait_until("signalled")
+        time.sleep(0.2)
+        exchange.event("launching", "Launching server...\n")
+        time.sleep(2)
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        process = clinder.begin("start", hub.url, "--repo", "org/repo")
+        hub.wait_until("waiting")
+        time.sleep(0.3)
+        threading.Timer(0, hub.reach, ["signalled"]).start()
+        done = Signalled(process, signal.SIGTERM)
+        assert (done.code, hub.launched, hub.stopped) == (143, 1, 1)
+
+
+def test_a_launch_that_does_not_end_is_left_in_time_and_said(clinder: Clinder) -> None:
+    with FaultyHub(launch(30)) as hub:
+        process = clinder.begin("start", hub.url, "--repo", "org/repo")
+        hub.wait_until("launching")
+        time.sleep(0.3)
+        done = Signalled(process, signal.SIGINT)
+        assert done.code == 130
+        assert 6 < done.seconds < 9.5
+        assert "did not hand over the server" in done.stderr
+
+
+def test_the_signals_of_a_runner_that_cancels_leave_no_server(clinder: Clinder) -> None:
+    """SIGINT, then SIGTERM 7.5 s later; here sooner, and one more of each."""
+    with FaultyHub(launch(3)) as hub:
+        process = clinder.begin("start", hub.url, "--repo", "org/repo")
+        hub.wait_until("launching")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+            time.sleep(0.3)
+        done = Signalled(process, signal.SIGTERM)
+        assert (done.code, hub.launched, hub.stopped) == (130, 1, 1)
+
+
+@pytest.mark.parametrize("after", [2, 3])
+def test_a_deadline_during_the_launch_stops_the_server_that_comes(clinder: Clinder, after: float) -> None:
+    with FaultyHub(launch(after)) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo", "--timeout", "1.5")
+        assert done.returncode == 4
+        assert (hub.launched, hub.stopped) == (1, 1)
+
+
+def test_a_busy_hub_can_not_hold_up_a_cancellation(clinder: Clinder) -> None:
+    def busy(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.hub.reach("busy")
+        while True:
+            exchange.event("building", "one more line\n" * 100)
+
+    with FaultyHub(busy) as hub:
+        process = clinder.begin("start", hub.url, "--repo", "org/repo", "--quiet")
+        hub.wait_until("busy")
+        time.sleep(0.5)
+        done = Signalled(process, signal.SIGINT)
+        assert (done.code, done.seconds < 5) == (130, True)
+
+
+def test_an_exception_in_a_callback_leaves_no_server() -> None:
+    def refuse(event: object) -> None:
+        raise ValueError(event)
+
+    with FaultyHub(launch(1)) as hub, pytest.raises(ValueError, match="built"):
+        BinderHub(hub.url).launch(RepoSpec("org/repo"), on_event=refuse)
+    assert (hub.launched, hub.stopped) == (1, 1)
+
+
+def test_ctrl_c_in_python_leaves_no_server() -> None:
+    def interrupt() -> None:
+        hub.wait_until("launching")
+        signal.raise_signal(signal.SIGINT)
+
+    with FaultyHub(launch(1)) as hub:
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            BinderHub(hub.url).launch(RepoSpec("org/repo"))
+    assert (hub.launched, hub.stopped) == (1, 1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_thread_of_a_program_can_launch_too() -> None:
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            BinderHub(hub.url).launch(RepoSpec("org/repo"), timeout=1)
+        except DeadlineExceeded as error:
+            raised.append(error)
+
+    with FaultyHub(launch(2)) as hub:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert len(raised) == 1
+    assert (hub.launched, hub.stopped) == (1, 1)

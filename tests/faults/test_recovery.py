@@ -1,0 +1,324 @@
+"""What is worth another try is tried again until the deadline; what is final is reported at once."""
+
+import email.utils
+import time
+from collections.abc import Callable
+
+import pytest
+
+from clinder import BinderHub, RepoSpec
+from tests.conftest import Clinder
+from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, ready_at_once, redirect
+
+PHASES = ["waiting", "fetching", "building", "pushing", "built", "launching"]
+
+
+def http(status: str, more: str = "", body: str = "<html><title>Sorry</title></html>") -> Answer:
+    return lambda exchange: exchange.page(status, body, more=more)
+
+
+def failed(message: str | None = None, *, after: tuple[str, ...] = (), **more: object) -> Answer:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        for phase in after:
+            exchange.event(phase, f"a line while {phase}\n")
+        exchange.event("failed", message, **more)
+        assert exchange.wait_for_close(), "the stream was not closed after the verdict"
+
+    return answer
+
+
+def cut(phase: str, how: Callable[[Exchange], None]) -> Answer:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        for earlier in PHASES[: PHASES.index(phase) + 1]:
+            exchange.event(earlier, f"a line while {earlier}\n")
+        how(exchange)
+
+    return answer
+
+
+def half_an_event(exchange: Exchange) -> None:
+    exchange.chunk(b'data: {"phase": "bui')
+    exchange.end()
+
+
+def half_a_chunk(exchange: Exchange) -> None:
+    exchange.send(b'ff\r\ndata: {"phase": "bui')
+
+
+def reset_at_once(exchange: Exchange) -> None:
+    exchange.reset()
+
+
+def close(exchange: Exchange) -> None:
+    """Return, which closes the connection."""
+
+
+def empty(exchange: Exchange) -> None:
+    exchange.stream()
+    exchange.end()
+
+
+TRANSIENT: dict[str, Answer] = {
+    "reset before an answer": reset_at_once,
+    "closed before an answer": close,
+    "garbage instead of HTTP": lambda exchange: exchange.send(b"\x00\x01\x02\r\n\r\n"),
+    "an empty stream": empty,
+    "HTTP 500": http("500 Internal Server Error"),
+    "HTTP 502": http("502 Bad Gateway"),
+    "HTTP 503": http("503 Service Unavailable"),
+    "HTTP 504": http("504 Gateway Timeout"),
+    "HTTP 429": http("429 Too Many Requests"),
+    "failed, 500": failed("Image x for user y took too long to launch", after=("launching",), status_code=500),
+    "failed, 429": failed("Rate limit exceeded.", status_code=429),
+    "a full hub": failed("Too many users on this BinderHub! Try again soon."),
+    "a busy repository": failed("Too many users running https://github.com/org/repo! Try again soon."),
+    "failed after built": failed("Failed to launch image", after=("building", "built")),
+    "failed while launching": failed(None, after=("launching",)),
+    "unhandled": failed("Unhandled error watching for build events. Please try again.", after=("waiting",)),
+    **{f"ended while {phase}": cut(phase, Exchange.end) for phase in PHASES},
+    **{f"closed while {phase}": cut(phase, close) for phase in PHASES},
+    **{f"reset while {phase}": cut(phase, Exchange.reset) for phase in PHASES},
+    "half an event": cut("building", half_an_event),
+    "half a chunk": cut("building", half_a_chunk),
+}
+
+
+@pytest.mark.parametrize("fault", TRANSIENT)
+def test_a_transient_fault_is_survived(clinder: Clinder, fault: str) -> None:
+    with FaultyHub(TRANSIENT[fault], ready_at_once) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout == f"{hub.session_url}?token={TOKEN}\n"
+        assert "Trying again" in done.stderr
+        assert len(hub.builds) == 2
+
+
+@pytest.mark.parametrize("fault", ["reset before an answer", "HTTP 503", "a full hub", "ended while building"])
+def test_a_transient_fault_for_ever_ends_before_the_deadline_with_the_hubs_words(clinder: Clinder, fault: str) -> None:
+    with FaultyHub(TRANSIENT[fault]) as hub:
+        began = time.monotonic()
+        done = clinder("start", hub.url, "--repo", "org/repo", "--timeout", "3")
+        assert time.monotonic() - began < 10
+        assert done.returncode == 3
+        assert done.stdout == ""
+        assert len(hub.builds) >= 2
+        words = {"HTTP 503": "HTTP 503: Sorry", "a full hub": "Too many users on this BinderHub!"}.get(fault, "")
+        assert words in done.stderr.splitlines()[-2]
+        assert "deadline" in done.stderr.splitlines()[-1]
+
+
+def test_a_hub_that_refuses_connections_for_a_while_is_reached(clinder: Clinder) -> None:
+    with FaultyHub(listen_after=3) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo")
+        assert done.returncode == 0, done.stderr
+        assert "connection refused" in done.stderr
+
+
+def test_a_hub_that_refuses_connections_for_ever_is_unavailable(clinder: Clinder) -> None:
+    with FaultyHub(listen_after=100) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo", "--timeout", "2")
+        assert done.returncode == 3
+        assert "connection refused" in done.stderr
+
+
+def test_a_hubs_name_that_does_not_exist_is_reported_at_once(clinder: Clinder) -> None:
+    began = time.monotonic()
+    done = clinder("start", "https://no-such-hub.invalid", "--repo", "org/repo", "--timeout", "30")
+    if "Trying again" not in done.stderr:  # a machine without any name server can't know that it never will
+        assert time.monotonic() - began < 15
+        assert "spelling" in done.stderr
+    assert done.returncode == 3
+    assert "its name could not be resolved" in done.stderr
+
+
+FINAL: dict[str, tuple[Answer, str]] = {
+    "no such ref": (
+        failed("Could not resolve ref for gh:org/repo/nope. Double check your URL and that your repo is public.\n"),
+        "Could not resolve ref for gh:org/repo/nope.",
+    ),
+    "banned": (failed("Sorry, org/repo is not allowed to launch. Please contact admins for more info!"), "not allowed"),
+    "banned network": (failed("Requests from SomeCloud are not allowed\n", status_code=403), "SomeCloud"),
+    "bad request": (failed("Bad request", status_code=400), "Bad request"),
+    "unknown provider": (failed("No provider found for prefix gh"), "No provider found"),
+    "wrong build token": (failed("Invalid build token", status_code=403), "build token"),
+    "HTTP 401": (http("401 Unauthorized"), "HTTP 401"),
+    "HTTP 403": (http("403 Forbidden", body='{"message": "go away"}'), "go away"),
+    "HTTP 404": (http("404 Not Found"), "Is that the URL of a BinderHub"),
+    "a web page": (http("200 OK"), "text/html instead of an event stream"),
+    "JSON": (lambda exchange: exchange.page("200 OK", "{}", "application/json"), "application/json"),
+    "no content": (lambda exchange: exchange.send(b"HTTP/1.1 204 No Content\r\n\r\n"), "event stream"),
+    "redirects in circles": (http("302 Found", "Location: /build/gh/a/b/c\r\n"), "circles"),
+}
+
+
+@pytest.mark.parametrize("fault", FINAL)
+def test_a_final_answer_is_reported_at_once(clinder: Clinder, fault: str) -> None:
+    answer, words = FINAL[fault]
+    with FaultyHub(answer) as hub:
+        began = time.monotonic()
+        done = clinder("start", hub.url, "--repo", "org/repo", "--quiet")
+        assert time.monotonic() - began < 5
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert words in done.stderr
+        assert len(done.stderr.splitlines()) == 2
+        assert "Traceback" not in done.stderr
+        if fault != "redirects in circles":
+            assert len(hub.builds) == 1
+
+
+@pytest.mark.parametrize("phase", ["failed", "failure"])
+@pytest.mark.parametrize("flag", ["--quiet", "--json"])
+def test_a_failed_build_shows_the_end_of_its_log(clinder: Clinder, phase: str, flag: str) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        for number in range(100):
+            exchange.event("building", f"line {number}\n")
+        exchange.event(phase)
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo", flag)
+        assert done.returncode == 1
+        lines = done.stderr.splitlines()
+        assert "could not build gh/org/repo/HEAD" in lines[-2]
+        assert [line for line in lines if line.startswith("line ")] == [
+            f"line {number}" for number in range(80 if flag == "--quiet" else 0, 100)
+        ] or (flag == "--quiet" and "line 99" in done.stderr)
+        assert len(hub.builds) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(failed("Rate limit exceeded. Try again in 2 seconds.\n", status_code=429), id="event"),
+        pytest.param(http("503 Service Unavailable", "Retry-After: 2\r\n"), id="header"),
+        pytest.param(http("429 Too Many Requests", body="Try again in 2 seconds."), id="page"),
+    ],
+)
+def test_a_hub_that_says_how_long_to_wait_is_left_alone_for_so_long(clinder: Clinder, answer: Answer) -> None:
+    times: list[float] = []
+
+    def timed(then: Answer) -> Answer:
+        def respond(exchange: Exchange) -> None:
+            times.append(time.monotonic())
+            then(exchange)
+
+        return respond
+
+    with FaultyHub(timed(answer), timed(ready_at_once)) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo")
+        assert done.returncode == 0, done.stderr
+        assert 1.9 < times[1] - times[0] < 8
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(failed("Rate limit exceeded. Try again in 3600 seconds.\n", status_code=429), id="seconds"),
+        pytest.param(failed("GitHub rate limit exceeded. Try again in 43 minutes.\n"), id="minutes"),
+        pytest.param(http("503 Service Unavailable", "Retry-After: 3600\r\n"), id="header"),
+        pytest.param(
+            http("503 Service Unavailable", f"Retry-After: {email.utils.formatdate(time.time() + 7200)}\r\n"), id="date"
+        ),
+    ],
+)
+def test_a_wait_past_the_deadline_fails_now_and_says_so(clinder: Clinder, answer: Answer) -> None:
+    with FaultyHub(answer) as hub:
+        began = time.monotonic()
+        done = clinder("start", hub.url, "--repo", "org/repo", "--timeout", "1800")
+        assert time.monotonic() - began < 5
+        assert done.returncode == 3
+        assert "past the deadline (1800 s)" in done.stderr
+        assert len(hub.builds) == 1
+
+
+def test_a_member_that_drops_the_stream_is_asked_again_itself(clinder: Clinder) -> None:
+    with FaultyHub(TRANSIENT["closed while building"], ready_at_once) as member, FaultyHub(redirect(member)) as door:
+        done = clinder("start", door.url, "--repo", "org/repo")
+        assert done.returncode == 0, done.stderr
+        assert (len(door.builds), len(member.builds)) == (1, 2)
+
+
+def test_a_member_that_died_is_asked_for_at_the_front_door_with_its_cookie(clinder: Clinder) -> None:
+    def die(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("building", "so far\n")
+        dying.die()
+
+    with FaultyHub(die) as dying, FaultyHub() as other, FaultyHub(redirect(dying), redirect(other)) as door:
+        done = clinder("start", door.url, "--repo", "org/repo")
+        assert done.returncode == 0, done.stderr
+        assert (len(door.builds), len(dying.builds), len(other.builds)) == (2, 1, 1)
+        assert door.builds[1].headers["cookie"] == "host=member"
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "502 Bad Gateway"])
+def test_a_member_that_left_the_federation_is_no_final_answer(clinder: Clinder, status: str) -> None:
+    with (
+        FaultyHub(TRANSIENT["closed while building"], http(status)) as gone,
+        FaultyHub() as other,
+        FaultyHub(redirect(gone), redirect(other)) as door,
+    ):
+        done = clinder("start", door.url, "--repo", "org/repo")
+        assert done.returncode == 0, done.stderr
+        assert (len(door.builds), len(gone.builds), len(other.builds)) == (2, 2, 1)
+
+
+def test_silence_without_keepalives_is_a_dead_connection(clinder: Clinder) -> None:
+    def silent(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("building", "and then\n")
+        exchange.wait_for_close(100)
+
+    with FaultyHub(silent, ready_at_once) as hub:
+        began = time.monotonic()
+        done = clinder("start", hub.url, "--repo", "org/repo", timeout=100)
+        assert done.returncode == 0, done.stderr
+        assert 58 < time.monotonic() - began < 75
+        assert "no answer in time" in done.stderr
+
+
+def test_silence_with_keepalives_is_a_long_build() -> None:
+    def slow(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("building", "and then\n")
+        for _ in range(10):
+            time.sleep(0.5)
+            exchange.chunk(b":keepalive\n\n")
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(slow) as hub, BinderHub(hub.url, silence=2).launch(RepoSpec("org/repo")):
+        assert len(hub.builds) == 1
+
+
+def test_the_deadline_ends_a_build_that_goes_on(clinder: Clinder) -> None:
+    def busy(exchange: Exchange) -> None:
+        exchange.stream()
+        while True:
+            exchange.event("building", "one more line\n")
+            time.sleep(0.01)
+
+    with FaultyHub(busy) as hub:
+        began = time.monotonic()
+        done = clinder("start", hub.url, "--repo", "org/repo", "--timeout", "1.5")
+        assert time.monotonic() - began < 8
+        assert done.returncode == 4
+        assert "No session within 1.5 seconds" in done.stderr
+        assert "still building" in done.stderr
+
+
+@pytest.mark.parametrize("part", [b"", b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"])
+def test_the_deadline_ends_the_wait_for_a_hub_that_does_not_answer(clinder: Clinder, part: bytes) -> None:
+    def mute(exchange: Exchange) -> None:
+        exchange.send(part)
+        exchange.wait_for_close()
+
+    with FaultyHub(mute) as hub:
+        began = time.monotonic()
+        done = clinder("start", hub.url, "--repo", "org/repo", "--timeout", "1.5")
+        assert time.monotonic() - began < 8
+        assert done.returncode == 4

@@ -1,0 +1,132 @@
+"""run gives the command the session, passes its exit code on, and stops the session whatever happens."""
+
+import os
+import pty
+import signal
+import sys
+
+import pytest
+
+from tests.conftest import SIGNALS, Clinder, Signalled
+from tests.faults.server import TOKEN, FaultyHub, ready_at_once
+
+PRINT = "import os; print(os.environ['JUPYTER_BASE_URL'], os.environ['JUPYTER_TOKEN'])"
+
+
+def python(code: str) -> list[str]:
+    return ["--", sys.executable, "-c", code]
+
+
+def test_the_command_gets_the_session_and_the_session_is_stopped(clinder: Clinder) -> None:
+    with FaultyHub() as hub:
+        done = clinder("run", hub.url, "--repo", "org/repo", *python(PRINT))
+        assert (done.returncode, done.stdout) == (0, f"{hub.session_url} {TOKEN}\n")
+        assert TOKEN not in done.stderr
+        assert (hub.launched, hub.stopped) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [("raise SystemExit(7)", 7), ("import os; os.kill(os.getpid(), 9)", 137)]
+)
+def test_the_commands_exit_code_is_passed_on(clinder: Clinder, code: str, expected: int) -> None:
+    with FaultyHub() as hub:
+        assert clinder("run", hub.url, "--repo", "org/repo", *python(code)).returncode == expected
+        assert hub.stopped == 1
+
+
+def test_the_commands_own_options_are_its_own(clinder: Clinder) -> None:
+    with FaultyHub() as hub:
+        show = "import sys; print(sys.argv[1:])"
+        done = clinder("run", hub.url, "--repo", "org/repo", *python(show), "--repo", "x", "--", "--help")
+        assert done.stdout == "['--repo', 'x', '--', '--help']\n"
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_the_command_and_stops_the_session(clinder: Clinder, number: int) -> None:
+    with FaultyHub() as hub:
+        process = clinder.begin(
+            "run", hub.url, "--repo", "org/repo", *python("import time; print('begun', flush=True); time.sleep(60)")
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        done = Signalled(process, number)
+        assert done.code == 128 + number
+        assert done.seconds < 8
+        assert hub.stopped == 1
+        assert "clinder" not in done.stdout
+
+
+def test_a_command_that_ignores_the_signal_is_killed_in_time_to_stop_the_session(clinder: Clinder) -> None:
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('begun', flush=True); time.sleep(60)"
+    with FaultyHub() as hub:
+        process = clinder.begin("run", hub.url, "--repo", "org/repo", *python(stubborn))
+        assert process.stdout is not None
+        process.stdout.readline()
+        done = Signalled(process, signal.SIGTERM)
+        assert (done.code, hub.stopped) == (143, 1)
+        assert done.seconds < 9.5, "a runner kills after ten seconds"
+
+
+def test_the_end_of_the_terminal_stops_the_session(clinder: Clinder) -> None:
+    with FaultyHub() as hub:
+        process = clinder.begin(
+            "run", hub.url, "--repo", "org/repo", *python("import time; print('begun', flush=True); time.sleep(60)")
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert Signalled(process, signal.SIGHUP).code == 129
+        assert hub.stopped == 1
+
+
+def test_ctrl_c_in_a_terminal_is_the_commands_to_handle(clinder: Clinder) -> None:
+    patient = (
+        "import time\n"
+        "print('begun', flush=True)\n"
+        "try:\n"
+        "    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    time.sleep(1); print('handled', flush=True)\n"
+    )
+    with FaultyHub() as hub:
+        child, terminal = pty.fork()
+        if child == 0:
+            words = [sys.executable, "-m", "clinder", "run", hub.url, "--repo", "org/repo", "-q", *python(patient)]
+            os.execve(words[0], words, clinder.env)
+        shown = b""
+        while b"begun" not in shown:
+            shown += os.read(terminal, 4096)
+        os.write(terminal, b"\x03")
+        while b"handled" not in shown:
+            shown += os.read(terminal, 4096)
+        _, status = os.waitpid(child, 0)
+        os.close(terminal)
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert hub.stopped == 1
+
+
+def test_a_command_that_does_not_exist_costs_no_launch(clinder: Clinder) -> None:
+    with FaultyHub() as hub:
+        done = clinder("run", hub.url, "--repo", "org/repo", "--", "no-such-command")
+        assert done.returncode == 127
+        assert hub.builds == []
+
+
+@pytest.mark.parametrize("words", [["run"], ["run", "--"], ["run", "local", "--repo", "org/repo", "myst", "build"]])
+def test_no_command_is_a_usage_error_that_says_where_it_goes(clinder: Clinder, words: list[str]) -> None:
+    done = clinder(*words)
+    assert done.returncode == 2
+    assert "clinder run --" in done.stderr
+
+
+def test_a_session_that_ended_by_itself_is_no_failure(clinder: Clinder) -> None:
+    with FaultyHub(ready_at_once) as hub:
+        hub.session = lambda exchange: exchange.page("404 Not Found")
+        assert clinder("run", hub.url, "--repo", "org/repo", *python("pass")).returncode == 0
+
+
+def test_a_session_that_can_not_be_stopped_is_reported(clinder: Clinder) -> None:
+    with FaultyHub(ready_at_once) as hub:
+        hub.session = lambda exchange: exchange.page("500 Oh no")
+        done = clinder("run", hub.url, "--repo", "org/repo", *python("print('done')"), timeout=60)
+        assert (done.returncode, done.stdout) == (3, "done\n")
+        assert "may still be running" in done.stderr

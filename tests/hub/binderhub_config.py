@@ -1,0 +1,80 @@
+"""BinderHub's configuration: no Kubernetes, no Docker, no GitHub, and all of BinderHub's own code between them.
+
+`gh/org/repo/<any ref>` resolves, `no-such-ref` excepted. Images exist, except those of `org/slow-...`: they are built.
+"""
+
+# mypy: disable-error-code="import-not-found,import-untyped"
+# mypy: allow-subclassing-any
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import binderhub.builder
+import docker
+import docker.errors
+from binderhub.build import FakeBuild
+from binderhub.repoproviders import GitHubRepoProvider
+
+c: Any = globals()["c"]  # traitlets puts it there
+settings = json.loads(Path("harness.json").read_text())
+
+BUILD_LINES = 30
+BUILD_PACE = 0.1  # seconds between two lines of a build's log
+
+
+class OfflineProvider(GitHubRepoProvider):
+    """GitHub, as far as it can be known without asking: a commit is itself, another ref stands for some commit."""
+
+    async def get_resolved_ref(self) -> str | None:
+        ref: str = self.unresolved_ref
+        if ref == "no-such-ref":
+            return None
+        if re.fullmatch("[0-9a-f]{40}", ref):
+            return ref
+        return hashlib.sha1(self.spec.encode()).hexdigest()
+
+
+class PacedBuild(FakeBuild):
+    """BinderHub's build without a cluster.
+
+    Its own log takes eight seconds, and it never says that the build's pod is gone: the handler would wait for that
+    forever, and launch nothing.
+    """
+
+    def stream_logs(self) -> None:
+        for number in range(1, BUILD_LINES + 1):
+            if self.stop_event.wait(BUILD_PACE):
+                return
+            phase = "fetching" if number == 1 else "building"
+            self.progress("log", json.dumps({"phase": phase, "message": f"Step {number}/{BUILD_LINES}\n"}))
+        self.progress("pod.phasechange", "Deleted")
+
+
+class Images:
+    """A Docker engine's images, by the names that BinderHub gives them: `org-2drepo-<hash>:<commit>`."""
+
+    def get(self, name: str) -> None:
+        if name.startswith("org-2dslow-2d"):
+            raise docker.errors.ImageNotFound(name)
+
+
+# Without a registry BinderHub asks Docker for an image, and makes the client itself: it can't be configured.
+docker.from_env = lambda **_: SimpleNamespace(images=Images())
+binderhub.builder.FakeBuild = PacedBuild
+
+c.BinderHub.hub_url = settings["jupyterhub_url"]
+c.BinderHub.hub_api_token = os.environ["JUPYTERHUB_API_TOKEN"]
+c.BinderHub.repo_providers = {"gh": OfflineProvider}
+c.BinderHub.use_registry = False
+c.BinderHub.builder_required = False
+c.BinderHub.tornado_settings = {
+    "fake_build": True,
+    # Before it launches, BinderHub counts the pods that run the same repository, even where no quota is set.
+    "kubernetes_client": SimpleNamespace(list_namespaced_pod=lambda *_, **__: SimpleNamespace(items=[])),
+}

@@ -1,0 +1,24 @@
+"""The fixture `hub`: a real BinderHub, one for each process that runs tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .serve import RealHub
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealHub]:
+    """A running BinderHub. Tests share it: look for your own session in `hub.servers()`, not for none.
+
+    Under pytest-xdist every worker that needs a hub starts one, which disturbs no other: nothing in it is at a
+    fixed port or path. `pytest.mark.xdist_group("hub")` with `--dist loadgroup` saves the second start.
+    """
+    hub = RealHub(tmp_path_factory.mktemp("hub"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CI", "true")  # wherever the tests run: a session must not inherit it
+        hub.start()
+    yield hub
+    hub.stop()

@@ -1,0 +1,57 @@
+"""What is checked, in one place: `nox` runs lint and tests; `nox -l` lists the rest."""
+
+import os
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = True
+
+HUB = Path("tests/hub")
+
+
+def install(session: nox.Session, lock: str) -> None:
+    session.install("--require-hashes", "-r", lock, silent=True)
+    session.install("--no-deps", "-e", ".", silent=True)
+
+
+def install_hub(session: nox.Session) -> None:
+    """Add the real BinderHub, its proxy and MyST."""
+    session.install("--no-deps", "--require-hashes", "-r", str(HUB / "binderhub.txt"), silent=True)
+    session.run("npm", "ci", "--prefix", str(HUB), "--no-audit", "--no-fund", external=True, silent=True)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff and mypy."""
+    install(session, "requirements/dev.txt")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """All tests, on real servers. Python 3.11 or newer and Node.js."""
+    install(session, "requirements/dev.txt")
+    install_hub(session)
+    # Most tests wait rather than work, so there are more workers than processors.
+    workers = str(4 * (os.cpu_count() or 1))
+    session.run("pytest", "-n", workers, "--dist", "worksteal", *session.posargs)
+
+
+@nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
+def unit(session: nox.Session) -> None:
+    """The tests that need no real hub, on each supported Python."""
+    install(session, "requirements/unit.txt")
+    session.run("pytest", "-n", "auto", "tests/unit", "tests/faults", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """The figures of benchmarks/README.md."""
+    install(session, "requirements/unit.txt")
+    session.run("python", "benchmarks/run.py", *session.posargs)

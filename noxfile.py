@@ -15,6 +15,7 @@ HUB = Path("tests/hub")
 
 def install(session: nox.Session, lock: str) -> None:
     session.install("--require-hashes", "-r", lock, silent=True)
+    session.install("--require-hashes", "--no-deps", "-r", "requirements/image.txt", silent=True)
     session.install("--no-deps", "-e", ".", silent=True)
 
 
@@ -35,19 +36,29 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests, on real servers. Python 3.11 or newer and Node.js."""
+    """All tests but those that need Docker, on real servers. Python 3.11 or newer and Node.js."""
     install(session, "requirements/dev.txt")
     install_hub(session)
     # Most tests wait rather than work, so there are more workers than processors.
-    workers = str(4 * (os.cpu_count() or 1))
-    session.run("pytest", "-n", workers, "--dist", "worksteal", *session.posargs)
+    workers = str(3 * (os.cpu_count() or 1))
+    session.run("pytest", "-n", workers, "--dist", "worksteal", "-m", "not docker", *session.posargs)
+
+
+@nox.session
+def action(session: nox.Session) -> None:
+    """The tests of the Action in real containers; .ci/docker/ sets an engine and its images up."""
+    install(session, "requirements/dev.txt")
+    install_hub(session)
+    session.run("pytest", "-n", str(2 * (os.cpu_count() or 1)), "-m", "docker", "tests/action", *session.posargs)
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
 def unit(session: nox.Session) -> None:
     """The tests that need no real hub, on each supported Python."""
     install(session, "requirements/unit.txt")
-    session.run("pytest", "-n", "auto", "tests/unit", "tests/faults", *session.posargs)
+    session.run(
+        "pytest", "-n", "auto", "tests/unit", "tests/faults", "tests/action", "-m", "not docker", *session.posargs
+    )
 
 
 @nox.session

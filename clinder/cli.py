@@ -6,24 +6,21 @@ Standard output carries the result and nothing else; everything that a person wa
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from clinder import __version__
+from clinder._signals import Signalled, Signals
 from clinder.errors import BuildFailed, ClinderError, UsageError
-from clinder.spec import PROVIDERS, RepoSpec, parse_hub
+from clinder.spec import DEFAULT_HUB, PROVIDERS, RepoSpec, parse_hub
 
 if TYPE_CHECKING:  # these import an HTTP library, for which neither --version nor --help should wait
     from clinder.events import Event
     from clinder.hub import BinderHub
     from clinder.session import Session
-
-DEFAULT_HUB = "https://mybinder.org/"
 
 # After a signal, a command gets so many seconds to end before it is killed: a GitHub runner kills everybody after ten.
 _COMMAND_GRACE = 4.0
@@ -39,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         argcomplete.autocomplete(parser)
     args = _parse(parser, list(sys.argv[1:] if argv is None else argv))
     try:
-        code = args.call(args, _Signals())
+        code = args.call(args, Signals())
     except BuildFailed as error:
         # The log is right above, unless nobody was to see it.
         _say(f"error: {error}" if args.quiet else f"error: {error.message}\n{error.hint}")
@@ -47,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     except ClinderError as error:
         _say(f"error: {error}")
         code = error.exit_code
-    except _Signalled as signalled:
+    except Signalled as signalled:
         code = 128 + signalled.number
     try:
         sys.stdout.flush()
@@ -59,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 # The commands
 
 
-def _start(args: argparse.Namespace, signals: "_Signals") -> int:
+def _start(args: argparse.Namespace, signals: Signals) -> int:
     if sys.stdout is None:
         raise ClinderError("Standard output is closed: the session's address could not be written.")
     with _launched(args, signals) as session:
@@ -77,7 +74,7 @@ def _start(args: argparse.Namespace, signals: "_Signals") -> int:
     return 0
 
 
-def _run(args: argparse.Namespace, signals: "_Signals") -> int:
+def _run(args: argparse.Namespace, signals: Signals) -> int:
     from shutil import which
 
     if not args.words:
@@ -89,7 +86,7 @@ def _run(args: argparse.Namespace, signals: "_Signals") -> int:
         return _call(args.words, session.env, signals)
 
 
-def _call(words: list[str], env: dict[str, str], signals: "_Signals") -> int:
+def _call(words: list[str], env: dict[str, str], signals: Signals) -> int:
     """Run a command to its end and return its exit code; pass on the signal that ends clinder before."""
     import subprocess
 
@@ -99,7 +96,7 @@ def _call(words: list[str], env: dict[str, str], signals: "_Signals") -> int:
         # Ctrl-C in a terminal reaches the command as well, and what it means is the command's to say.
         signals.release(spare_interrupt=_is_foreground())
         code = process.wait()
-    except _Signalled as signalled:
+    except Signalled as signalled:
         process.send_signal(signalled.number)
         try:
             process.wait(_COMMAND_GRACE)
@@ -116,13 +113,13 @@ def _is_foreground() -> bool:
         return False
 
 
-def _stop(args: argparse.Namespace, signals: "_Signals") -> int:  # noqa: ARG001
+def _stop(args: argparse.Namespace, signals: Signals) -> int:  # noqa: ARG001
     session = _session(args)
     _say(f"stopped {session.url}" if session.stop() else f"already gone: {session.url}")
     return 0
 
 
-def _status(args: argparse.Namespace, signals: "_Signals") -> int:  # noqa: ARG001
+def _status(args: argparse.Namespace, signals: Signals) -> int:  # noqa: ARG001
     status = _session(args).status()
     text = (
         f"running since {status.started}, last active {status.last_activity}, "
@@ -132,7 +129,7 @@ def _status(args: argparse.Namespace, signals: "_Signals") -> int:  # noqa: ARG0
     return 0
 
 
-def _completion(args: argparse.Namespace, signals: "_Signals") -> int:  # noqa: ARG001
+def _completion(args: argparse.Namespace, signals: Signals) -> int:  # noqa: ARG001
     from argcomplete.shell_integration import shellcode
 
     _write(shellcode(["clinder"], shell=args.shell))
@@ -153,7 +150,7 @@ _FORMATS: dict[str, Callable[["Session"], str]] = {
 
 
 @contextmanager
-def _launched(args: argparse.Namespace, signals: "_Signals") -> Iterator["Session"]:
+def _launched(args: argparse.Namespace, signals: Signals) -> Iterator["Session"]:
     """Launch what the arguments say and show how that goes. From `ready` on, signals are held."""
     from clinder.hub import DEFAULT_TIMEOUT
     from clinder.progress import Progress
@@ -227,52 +224,7 @@ def _from_json(text: str) -> tuple[str, str]:
         ) from None
 
 
-# Signals and words
-
-
-class _Signalled(BaseException):
-    """A signal that ends clinder. No Exception, like KeyboardInterrupt, so that nobody takes it for a failure."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
-
-
-class _Signals:
-    """SIGINT, SIGTERM and SIGHUP as an exception, once; or held, between a session's start and its delivery."""
-
-    def __init__(self) -> None:
-        self._taken: int | None = None
-        self._held = False
-        self._spared: int | None = None
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a background job
-                signal.signal(number, self._take)
-
-    def _take(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        if self._taken is not None or number == self._spared:
-            return
-        self._taken = number
-        with suppress(OSError):  # not print(): this may run in the middle of one
-            os.write(2, b"\nclinder: cancelled; making sure that no server is left, which may take some seconds\n")
-        if not self._held:
-            raise _Signalled(number)
-
-    def hold(self) -> None:
-        """Raise nothing until check() or release()."""
-        self._held = True
-
-    def check(self) -> None:
-        """Raise if there was a signal meanwhile."""
-        if self._taken is not None:
-            raise _Signalled(self._taken)
-
-    def release(self, *, spare_interrupt: bool) -> None:
-        """Raise from now on, but leave SIGINT alone if it is somebody else's."""
-        self._spared = signal.SIGINT if spare_interrupt else None
-        self._held = False
-        self.check()
+# Words
 
 
 def _write(text: str) -> None:

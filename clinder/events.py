@@ -101,9 +101,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     last = b"\n"  # the byte before this chunk
     size = 0  # bytes since the last blank line
     cr = False  # the last chunk ended in a carriage return, which was passed on as a newline
-    for number, chunk in enumerate(chunks):
-        if number == 0:
-            chunk = chunk.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, as the standard has it
+    for chunk in _after_mark(chunks):
         if cr:
             chunk = chunk.removeprefix(b"\n")
             cr = False
@@ -121,3 +119,15 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         else:
             size += len(chunk)
         last = chunk[-1:] or last
+
+
+def _after_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks without a byte order mark at the beginning, which the standard allows."""
+    mark, beginning = b"\xef\xbb\xbf", b""
+    rest = iter(chunks)
+    for chunk in rest:
+        beginning += chunk
+        if not mark.startswith(beginning):
+            break
+    yield beginning.removeprefix(mark)
+    yield from rest

@@ -18,7 +18,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import timezone
 from email.utils import parsedate_to_datetime
+from html import unescape
 from math import ceil
 from queue import Empty, SimpleQueue
 from socket import EAI_NONAME, gaierror
@@ -70,6 +72,8 @@ class BinderHub:
     def __init__(self, url: str, *, build_token: str | None = None, silence: float = SILENCE) -> None:
         self.url = check_url(url, "a BinderHub's URL")
         self.silence = silence
+        if build_token and not re.fullmatch(r"[!-~]+", build_token):
+            raise UsageError("The build token has blanks or control characters in it.", "Is it copied whole?")
         self._build_token = build_token
 
     def __repr__(self) -> str:
@@ -287,7 +291,7 @@ class _Launch:
                 token=_text(data.get("token")),
                 hub=self.hub.url,
                 spec=self.spec,
-                image=plain(_text(data.get("image"))) or None,
+                image=" ".join(plain(_text(data.get("image"))).split()) or None,
                 resolved_ref=resolved_ref,
                 launch_url=launch_url,
             )
@@ -496,7 +500,7 @@ def _words(response: requests.Response) -> str:
         text = str(said.get("message") or said.get("error") or "")
     except (ValueError, RecursionError, AttributeError):
         title = re.search(r"<title[^>]*>(.*?)</title", text, re.DOTALL | re.IGNORECASE)
-        text = title[1] if title else "" if "<" in text else text
+        text = unescape(title[1]) if title else "" if "<" in text else text
     return " ".join(plain(text).split())[:300]
 
 
@@ -505,11 +509,11 @@ def _retry_after(value: str | None) -> float | None:
     if value is None:
         return None
     try:
-        seconds = (
-            float(value)
-            if re.fullmatch(r"\d{1,9}", value.strip())
-            else parsedate_to_datetime(value).timestamp() - time.time()
-        )
+        if re.fullmatch(r"\d+", value.strip()):
+            return float(value) or None
+        date = parsedate_to_datetime(value)
+        # One of the three forms of a date has no zone, and all of them mean GMT.
+        seconds = (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp() - time.time()
     except (ValueError, OverflowError):
         return None
     return seconds if seconds > 0 else None
@@ -517,12 +521,10 @@ def _retry_after(value: str | None) -> float | None:
 
 def _said_wait(said: str) -> float | None:
     """Return the seconds in "Try again in 3600 seconds." (binderhub/base.py), or minutes (repoproviders.py)."""
-    match = re.search(r"try again in (\d{1,9}) (second|minute|hour)", said, re.IGNORECASE)
-    return (
-        int(match[1]) * {"second": 1.0, "minute": 60.0, "hour": 3600.0}[match[2].lower()]
-        if match and int(match[1])
-        else None
-    )
+    match = re.search(r"try again in (\d+) (second|minute|hour)", said, re.IGNORECASE)
+    if match is None:
+        return None
+    return float(match[1]) * {"second": 1, "minute": 60, "hour": 3600}[match[2].lower()] or None
 
 
 def _sentence(text: str) -> str:

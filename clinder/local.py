@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from pathlib import Path
@@ -157,21 +158,22 @@ class _Child:
 
     def __init__(self, directory: str, idle: float, request: str) -> None:
         self.token = secrets.token_urlsafe(32)
-        self._home = Path(tempfile.mkdtemp(prefix="clinder-"))  # readable by its owner alone
-        self._log = self._home / "log"
+        home = tempfile.mkdtemp(prefix="clinder-")  # readable by its owner alone; the server removes it
+        self._log = Path(home, "log").open("a+b")  # noqa: SIM115  (open, for the name may be gone when it is read)
         env = {name: value for name, value in os.environ.items() if name not in ("JUPYTER_BASE_URL", "JUPYTER_TOKEN")}
-        env |= {"JUPYTER_RUNTIME_DIR": str(self._home), "BINDER_LAUNCH_HOST": "local", "BINDER_REQUEST": request}
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", "from clinder.local import serve; serve()"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=env,
-                cwd=self._home,
-                start_new_session=True,  # Ctrl-C, or the end of the terminal, is not for it
-                text=True,
-            )
+        env |= {"JUPYTER_RUNTIME_DIR": home, "BINDER_LAUNCH_HOST": "local", "BINDER_REQUEST": request}
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from clinder.local import serve; serve()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=env,
+            cwd=home,
+            start_new_session=True,  # Ctrl-C, or the end of the terminal, is not for it
+            text=True,
+        )
+        # Somebody has to wait for it, or it stays as a zombie for as long as a program that uses this library runs.
+        threading.Thread(target=self._process.wait, daemon=True).start()
         self._say(json.dumps({"token": self.token, "directory": directory, "idle": idle}) + "\n")
 
     def __enter__(self) -> "_Child":
@@ -179,7 +181,9 @@ class _Child:
 
     def __exit__(self, *error: object) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.close()  # without the word, it ends
+        with suppress(OSError):  # it has ended already
+            self._process.stdin.close()  # without the word, it ends
+        self._log.close()
 
     def wait(self, on_silence: Callable[[], None]) -> str | None:
         """Return the server's URL when it listens, or None when it ended instead."""
@@ -194,31 +198,41 @@ class _Child:
 
     def log(self) -> str:
         """Return the end of what the server said."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-10:])
+        self._log.seek(0)
+        return "\n".join(self._log.read().decode(errors="replace").splitlines()[-10:])
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(line)
-        self._process.stdin.flush()
+        with suppress(OSError):  # it has ended; wait() will tell
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
 
 
 def serve() -> None:
     """Be the server: the main function of a session's process, which reads its settings from standard input."""
+    sys.path.remove("")  # the files of a session are no modules of its server
+    try:
+        if settings := sys.stdin.readline():  # none: the hub has ended already
+            _serve(**json.loads(settings))
+    finally:
+        shutil.rmtree(os.environ["JUPYTER_RUNTIME_DIR"], ignore_errors=True)
+
+
+def _serve(token: str, directory: str, idle: float) -> None:
     from jupyter_server.serverapp import ServerApp
     from tornado.ioloop import IOLoop, PeriodicCallback
 
-    settings = json.loads(sys.stdin.readline())
-    idle = settings["idle"]
+    os.chdir(directory)  # where kernels begin
     app = ServerApp.instance()
     app.initialize(
         [
-            f"--IdentityProvider.token={settings['token']}",  # this list is no command line that others could read
+            f"--IdentityProvider.token={token}",  # this list is no command line that others could read
             "--PasswordIdentityProvider.hashed_password=",
             "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.port={_free_port()}",
             "--ServerApp.port_retries=0",
             f"--ServerApp.base_url=/user/{secrets.token_hex(4)}/",
-            f"--ServerApp.root_dir={settings['directory']}",
+            f"--ServerApp.root_dir={directory}",
             "--ServerApp.open_browser=False",
             "--ServerApp.allow_root=True",
             "--MappingKernelManager.cull_connected=True",
@@ -227,11 +241,11 @@ def serve() -> None:
             f"--ServerApp.shutdown_no_activity_timeout={max(1, int(idle))}",
         ]
     )
-    home = os.environ["JUPYTER_RUNTIME_DIR"]
 
     def begin() -> None:
-        print(f"http://127.0.0.1:{app.port}{app.base_url}", flush=True)  # noqa: T201  (to the hub)
         threading.Thread(target=end_unless_kept, daemon=True).start()
+        with suppress(OSError):  # the hub has ended
+            print(f"http://127.0.0.1:{app.port}{app.base_url}", flush=True)  # noqa: T201  (to the hub)
         if idle < 60:  # the server looks once a minute by itself
             PeriodicCallback(app.shutdown_no_activity, 1000).start()
 
@@ -241,10 +255,7 @@ def serve() -> None:
             app.io_loop.add_callback(app.stop)
 
     IOLoop.current().add_callback(begin)
-    try:
-        app.start()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    app.start()
 
 
 def _free_port() -> int:

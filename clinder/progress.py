@@ -61,10 +61,10 @@ class Progress:
         if phase in OWN_PHASES:
             self.note(message)
             return
-        if phase == "pushing" and (pushed := _pushed(data.get("progress"))):
+        if phase == "pushing" and (share := pushed(data.get("progress"))):
             # On the live line it is always the newest; elsewhere each figure is a line, once.
-            message = "" if self._live or pushed == self._detail else f"{message.rstrip()} {pushed}"
-            self._detail = pushed
+            message = "" if self._live or share == self._detail else f"{message.rstrip()} {share}"
+            self._detail = share
         if "\x1b" in message:
             message = message + _RESET if self._colour else _COLOUR.sub("", message)
         if message:
@@ -124,7 +124,7 @@ def _elapsed(seconds: float) -> str:
     return f"{minutes}:{seconds:02}"
 
 
-def _pushed(progress: object) -> str:
+def pushed(progress: object) -> str:
     """Return how much of an image is pushed, in tens of percent: ``{layer: {"current": bytes, "total": bytes}}``."""
     if not isinstance(progress, dict):
         return ""

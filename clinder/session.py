@@ -61,7 +61,9 @@ class Session:
     ) -> None:
         self.url = check_url(url, "a session's URL", secret=True)
         if not re.fullmatch(r"[!-~]+", token):
-            raise UsageError("The token is empty or has blanks or control characters in it.")
+            raise UsageError(
+                "The token is empty or has blanks or control characters in it.", "Expected visible ASCII characters."
+            )
         self.token = token
         self.hub = hub
         self.spec = spec
@@ -78,17 +80,17 @@ class Session:
 
         Raises `UsageError`, whose message repeats neither.
         """
+        hint = "Expected a URI with its token (https://hub/user/x/?token=...), or a URL followed by the token."
         uri = uri.strip()
         try:
             parts = urlsplit(uri)
-        except ValueError as error:
-            raise UsageError(f"The session's URL can't be understood: {error}.") from None
+        except ValueError:
+            raise UsageError("The session's URL can't be understood.", hint) from None
+        if not re.fullmatch(r"[!-~]*", uri):  # which urlsplit() would leave out
+            raise UsageError("The session's URL has blanks, control or non-ASCII characters in it.", hint)
         found = parse_qs(parts.query).get("token")
         if token is None and not found:
-            raise UsageError(
-                "The session has no token.",
-                "Expected a URI with its token (https://hub/user/x/?token=...), or a URL followed by the token.",
-            )
+            raise UsageError("The session has no token.", hint)
         return cls(urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")), token or (found or [""])[0])
 
     @property
@@ -143,8 +145,8 @@ class Session:
         if answer.status != 200 or not isinstance(said, dict) or "kernels" not in said:
             raise self._refusal(answer)
         return SessionStatus(
-            started=plain(str(said.get("started", ""))),
-            last_activity=plain(str(said.get("last_activity", ""))),
+            started=_words(said.get("started")),
+            last_activity=_words(said.get("last_activity")),
             kernels=_count(said["kernels"]),
             connections=_count(said.get("connections")),
         )
@@ -234,7 +236,7 @@ class _Answer:
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status = status
         # jupyter-server's empty answers are called HTML as well.
-        self.is_page = headers.get("Content-Type", "").startswith("text/html") and bool(body.strip())
+        self.is_page = headers.get("Content-Type", "").lower().startswith("text/html") and bool(body.strip())
         self.gone = self._is_gone(headers, body)
         try:
             self.json: Any = json.loads(body)
@@ -254,8 +256,12 @@ class _Answer:
         return self.status in (404, 410, 424)
 
 
+def _words(value: Any) -> str:
+    return plain(value) if isinstance(value, str) else ""
+
+
 def _count(value: Any) -> int:
-    return value if isinstance(value, int) else 0
+    return int(value) if isinstance(value, int) else 0
 
 
 class _TokenAuth(AuthBase):

@@ -10,6 +10,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 from clinder.errors import UsageError
 
+DEFAULT_HUB = "https://mybinder.org/"
+
 
 class _Provider(NamedTuple):
     """How one provider's specs look."""
@@ -20,13 +22,16 @@ class _Provider(NamedTuple):
     has_ref: bool
 
 
-_DOI = r"10\.\d+/\S+"
+_DOI = r"10\.\d+/\S*[^\s/]"
+_OWNED = r"[^/\s]+/[^/\s]+"
 
 PROVIDERS = {
-    "gh": _Provider("org/repo", r"[^/\s]+/[^/\s]+", encoded=False, has_ref=True),
-    "gist": _Provider("user/gist-id", r"[^/\s]+/[^/\s]+", encoded=False, has_ref=True),
+    "gh": _Provider("org/repo", _OWNED, encoded=False, has_ref=True),
+    "gist": _Provider("user/gist-id", _OWNED, encoded=False, has_ref=True),
     "gl": _Provider("group/subgroup/project", r"[^/\s]+(/[^/\s]+)+", encoded=True, has_ref=True),
-    "git": _Provider("a URL that git can clone", r"\S+", encoded=True, has_ref=True),
+    "git": _Provider(
+        "a URL that git can clone", r"[a-z][a-z+.-]*://[^/\s]*/\S+|[\w.-]+@[\w.-]+:\S+", encoded=True, has_ref=True
+    ),
     "zenodo": _Provider("a DOI like 10.5281/zenodo.3242074", _DOI, encoded=False, has_ref=False),
     "figshare": _Provider("a DOI like 10.6084/m9.figshare.9782777.v1", _DOI, encoded=False, has_ref=False),
     "dataverse": _Provider("a DOI like 10.7910/DVN/TJCLKP", _DOI, encoded=False, has_ref=False),
@@ -47,19 +52,22 @@ def check_url(url: str, what: str, *, secret: bool = False) -> str:
 
     ``what`` it should be is for the message, which repeats the url unless that may be or hold a ``secret``.
     """
+    hint = "Expected an address like https://example.org/, of visible ASCII characters, without a query or fragment."
     try:
         parts = urlsplit(url)
-        plain = bool(re.fullmatch(r"[!-~]+", url) and parts.scheme in ("http", "https") and parts.hostname)
-        plain = plain and (parts.port is None or parts.port > 0) and not re.search(r"[?#]", url)
-    except ValueError:
-        plain = False
-    if not plain:
-        raise UsageError(
-            f"Not {what}" + ("." if secret else f": {_quoted(url)}"),
-            "Expected an address like https://example.org/, of visible ASCII characters, without a query or fragment.",
+        valid = bool(
+            re.fullmatch(r"[!-~]+", url)
+            and parts.scheme in ("http", "https")
+            and re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?|[\da-f:.]+", parts.hostname or "")
+            and parts.port != 0
+            and not re.search(r"[?#\\]", url)
         )
+    except ValueError:
+        valid = False
+    if not valid:
+        raise UsageError(f"Not {what}" + ("." if secret else f": {_quoted(url)}"), hint)
     if parts.username is not None:
-        raise UsageError(f"A user name or password in {what} is not supported.")
+        raise UsageError(f"A user name or password in {what} is not supported.", hint)
     return url.rstrip("/") + "/"
 
 
@@ -89,17 +97,21 @@ class RepoSpec(_Spec):
     def __new__(cls, repo: str, ref: str = "HEAD", provider: str = "gh") -> "RepoSpec":
         provider = provider_named(provider)
         kind = PROVIDERS[provider]
-        if not re.fullmatch(kind.pattern, repo):
+        if not re.fullmatch(kind.pattern, repo) or not _is_plain(repo):
             raise UsageError(
                 f"Not a repository of the provider {provider}: {_quoted(repo)}", f"Expected {kind.expected}."
             )
-        if not ref or re.search(r"[\x00-\x20\x7f]", ref):
-            raise UsageError(f"Not a ref: {_quoted(ref)}", "Expected a branch, a tag or a commit.")
+        if re.match(r"[^/]*//[^/@]*:[^/@]*@", repo):
+            raise UsageError(
+                "A password in a repository's URL would be shown to everybody.", "Hubs launch public repositories."
+            )
         if not kind.has_ref and ref != "HEAD":
             raise UsageError(
                 f"The provider {provider} has no refs, but {_quoted(ref)} was given.",
                 f"Leave the ref away: {kind.expected} says which version it is.",
             )
+        if not re.fullmatch(r"[^/]+(/[^/]+)*", ref) or not _is_plain(ref) or (provider == "gist" and "/" in ref):
+            raise UsageError(f"Not a ref: {_quoted(ref)}", "Expected a branch, a tag or a commit.")
         return super().__new__(cls, repo, ref, provider)
 
     @classmethod
@@ -110,18 +122,8 @@ class RepoSpec(_Spec):
         it, or a DOI. A ref in the URL (``/tree/<ref>``) counts unless ``ref`` is given; a provider is guessed unless
         ``provider`` is given. Raises `UsageError`.
         """
-        text = text.strip()
-        provider = provider_named(provider) if provider else None
-        if provider in ("git", "ckan"):
-            return cls(text, ref or "HEAD", provider)
-        for recognise in (_doi, _ssh, _url):
-            if found := recognise(text, provider):
-                return cls(found.repo, ref or found.ref or "HEAD", provider or found.provider)
-        if "://" in text:
-            raise UsageError(f"Not a repository: {_quoted(text)}", _HINT)
-        if provider is None and not re.fullmatch(PROVIDERS["gh"].pattern, text):
-            raise UsageError(f"Not a repository: {_quoted(text)}", _HINT)
-        return cls(text, ref or "HEAD", provider or "gh")
+        found = _recognise(text.strip(), provider_named(provider) if provider else None)
+        return cls(found.repo, ref or found.ref or "HEAD", found.provider)
 
     @property
     def path(self) -> str:
@@ -154,7 +156,7 @@ def parse_hub(text: str) -> tuple[str, RepoSpec | None]:
     What a link says beyond that (urlpath, filepath, labpath) is about the browser and is left out. Raises `UsageError`.
     """
     text = text.strip()
-    if "://" not in text and re.match(r"[\w-]+(\.[\w-]+)+(:\d+)?(/|$)", text):
+    if re.fullmatch(r"[\w-]+(\.[\w-]+)+(:\d+)?(/[!-~]*)?", text):
         raise UsageError(f"Not a BinderHub's URL: {_quoted(text)}", f"Did you mean https://{text} ?")
     address = re.split(r"[?#]", text, maxsplit=1)[0]
     hub, link, path = address.partition("/v2/")
@@ -167,68 +169,82 @@ class _Found(NamedTuple):
     ref: str = ""
 
 
+def _recognise(text: str, provider: str | None) -> _Found:
+    """Tell what a person wrote for a repository; ``provider`` is how to read it, if that was said."""
+    if provider in ("git", "ckan"):
+        return _Found(provider, text)
+    if match := re.fullmatch(r"(?:ssh://[\w.-]+@([\w.-]+)(?::\d+)?/|[\w.-]+@([\w.-]+):)(\S+)", text):
+        text = f"https://{match[1] or match[2]}/{match[3]}"  # a hub has no key, but the same over https may be public
+    found = _doi(text, provider) or _url(text, provider)
+    if found is None:
+        if "://" in text or (provider is None and not re.fullmatch(_OWNED, text)):
+            raise UsageError(f"Not a repository: {_quoted(text)}", _HINT)
+        found = _Found(provider or "gh", text.removesuffix(".git"))
+    if provider and found.provider != provider:
+        raise UsageError(
+            f"{_quoted(text)} is no repository of the provider {provider}.",
+            f"Expected {PROVIDERS[provider].expected}, or did you mean the provider {found.provider}?",
+        )
+    return found
+
+
 def _doi(text: str, provider: str | None) -> _Found | None:
-    """Recognise a DOI, bare or as a link, and a Zenodo record's own address."""
-    if match := re.fullmatch(r"https?://(?:www\.)?zenodo\.org/records?/(\d+)(?:[/?#].*)?", text):
-        return _Found("zenodo", f"10.5281/zenodo.{match[1]}")
-    match = re.fullmatch(rf"(?:doi:|https?://(?:dx\.)?doi\.org/)?({_DOI})", text)
+    """Recognise a DOI: bare, as a link, or in the address of a page at Zenodo or of a Dataverse."""
+    if match := re.match(r"https?://(?:www\.)?zenodo\.org/(?:records?/(\d+)|doi/(10\.\d+/[^/?#]+))", text):
+        return _Found("zenodo", match[2] or f"10.5281/zenodo.{match[1]}")
+    prefix = r"(?:doi:|https?://(?:dx\.)?doi\.org/|https?://\S+[?&]persistentId=doi:)"
+    match = re.fullmatch(rf"({prefix})?({_DOI})/*", unquote(text), re.IGNORECASE)
     if not match:
         return None
-    doi = match[1]
+    doi = match[2]
     for word in ("zenodo", "figshare"):
         if word in doi.lower():
             return _Found(word, doi)
-    if provider is None and "/DVN/" not in doi.upper():
+    if "/DVN/" in doi.upper() or "persistentid" in (match[1] or "").lower():
+        return _Found("dataverse", doi)
+    if provider is None:
         raise UsageError(f"Whose DOI is this? {_quoted(doi)}", "Say it with --provider zenodo, figshare or dataverse.")
-    return _Found("dataverse", doi)
+    return _Found(provider if PROVIDERS[provider].pattern == _DOI else "dataverse", doi)
 
 
-def _ssh(text: str, provider: str | None) -> _Found | None:
-    """Recognise what git clones over ssh: ``git@host:org/repo.git`` and ``ssh://git@host/org/repo.git``."""
-    match = re.fullmatch(r"(?:ssh://)?[\w.-]+@([\w.-]+)(?::\d+)?[:/](\S+)", text)
-    if not match or "://" in match[2]:
-        return None
-    return _url(f"https://{match[1]}/{match[2]}", provider)
-
-
-def _url(text: str, provider: str | None) -> _Found | None:
-    """Recognise a web address by its host, or by the provider that was named for it."""
-    if not re.match(r"https?://", text):
-        return _Found("git", text) if re.match(r"(git|ssh)://\S", text) else None
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return None
-    host = (parts.hostname or "").removeprefix("www.")
-    home = _HOSTS.get(host)
-    if provider and home and home != provider:
-        raise UsageError(f"{_quoted(text)} is no repository of the provider {provider}.", f"Did you mean {home}?")
-    kind = provider or home
-    path = unquote(parts.path).strip("/")
-    if kind == "gh":
-        return _git_host(text, kind, path, r"([^/]+/[^/]+?)(?:\.git)?(?:/(?:tree|commit)/(.+))?")
-    if kind == "gl":
-        return _git_host(text, kind, path, r"(.+?)(?:\.git)?(?:/-?/?(?:tree|commits?)/(.+))?")
-    if kind == "gist":
-        return _git_host(text, kind, path, r"([^/]+/[^/]+?)(?:\.git)?(?:/([0-9a-f]{40}))?")
-    if kind == "hydroshare":
-        return _Found(kind, path.removeprefix("resource/"))
-    return _Found("git", text) if kind is None else None
-
-
+# What is behind a host's name: the provider, and the form of its paths, with the repository and perhaps a ref.
 _HOSTS = {
-    "github.com": "gh",
-    "gist.github.com": "gist",
-    "gitlab.com": "gl",
-    "hydroshare.org": "hydroshare",
+    "github.com": ("gh", r"([^/]+/[^/]+?)(?:\.git)?(?:/(?:tree|commit)/(.+))?"),
+    "gist.github.com": ("gist", r"([^/]+/[^/]+?)(?:\.git)?(?:/([0-9a-f]{40}))?"),
+    "gitlab.com": ("gl", r"([^/]+(?:/(?!-/)[^/]+?)+?)(?:\.git)?(?:(?:/-)?/(?:tree|commits?)/(.+))?"),
+    "hydroshare.org": ("hydroshare", r"resource/([0-9a-f]{32})()"),
 }
 
 
-def _git_host(text: str, provider: str, path: str, pattern: str) -> _Found:
-    match = re.fullmatch(pattern, path)
+def _url(text: str, provider: str | None) -> _Found | None:
+    """Recognise a web address by its host, or by the provider that was named for it: there are other GitLabs."""
+    if not re.match(r"https?://[^/]", text, re.IGNORECASE):
+        return _Found("git", text) if re.match(r"git://", text) else None
+    try:
+        parts = urlsplit(text)
+        host = (parts.hostname or "").removeprefix("www.")
+    except ValueError:
+        return None
+    kinds = dict(_HOSTS.values())
+    if host in _HOSTS:
+        kind, pattern = _HOSTS[host]
+    elif host.endswith("doi.org"):
+        return None
+    elif provider in kinds:
+        kind, pattern = provider, kinds[provider]
+    else:
+        return _Found("git", text)
+    match = re.fullmatch(pattern, unquote(parts.path).strip("/"))
     if not match:
-        raise UsageError(f"Not a repository: {_quoted(text)}", _HINT)
-    return _Found(provider, match[1], match[2] or "")
+        raise UsageError(f"Not a repository: {_quoted(text)}", f"Expected {PROVIDERS[kind].expected}, or its address.")
+    return _Found(kind, match[1], match[2] or "")
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether text can go into a URL and onto a terminal: nothing invisible, and no path to somewhere else."""
+    if re.search(r"[\s\x00-\x20\x7f-\xa0\ud800-\udfff]", text):
+        return False
+    return not {".", ".."} & set(text.split("/"))
 
 
 def _quoted(text: str) -> str:

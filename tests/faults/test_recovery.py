@@ -159,7 +159,7 @@ def test_a_final_answer_is_reported_at_once(clinder: Clinder, fault: str) -> Non
     with FaultyHub(answer) as hub:
         began = time.monotonic()
         done = clinder("start", hub.url, "--repo", "org/repo", "--quiet")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         assert done.returncode == 1
         assert done.stdout == ""
         assert words in done.stderr
@@ -229,7 +229,7 @@ def test_a_wait_past_the_deadline_fails_now_and_says_so(clinder: Clinder, answer
     with FaultyHub(answer) as hub:
         began = time.monotonic()
         done = clinder("start", hub.url, "--repo", "org/repo", "--timeout", "1800")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         assert done.returncode == 3
         assert "past the deadline (1800 s)" in done.stderr
         assert len(hub.builds) == 1

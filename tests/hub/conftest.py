@@ -1,7 +1,8 @@
-"""The fixture `hub`: a real BinderHub, one for each process that runs tests."""
+"""The fixture `hub`: a real BinderHub, one for each process that runs tests; and what several of its tests share."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -22,3 +23,14 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealHub]:
         hub.start()
     yield hub
     hub.stop()
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a command shows on standard error, up to the line that has these words in it."""
+    assert process.stderr is not None
+    shown = []
+    for line in process.stderr:
+        if words in line:
+            return
+        shown.append(line)
+    raise AssertionError(f"the command ended without {words!r}: {''.join(shown)}")

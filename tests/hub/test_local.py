@@ -1,0 +1,283 @@
+"""The embedded hub: a BinderHub's protocol, and at its end a real Jupyter Server that somebody has to stop."""
+
+# mypy: disable-error-code="import-not-found,import-untyped"
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+import requests
+from packaging.requirements import Requirement
+
+import clinder as package
+from clinder import EmbeddedHub, Session
+from tests.conftest import SIGNALS, Clinder, Signalled
+
+from .conftest import read_until
+from .test_harness import ask, printed_by_a_cell, wait_until
+
+Processes = Callable[[], list[psutil.Process]]
+
+
+@pytest.fixture
+def temporary(clinder: Clinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This test's own directory for temporary files, in which each server of the embedded hub has one in turn."""
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    clinder.env["TMPDIR"] = str(directory)
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))  # for a hub in this very process
+    return directory
+
+
+@pytest.fixture
+def servers(temporary: Path) -> Iterator[Processes]:
+    """The processes of this test's servers and their kernels. Those that it leaves are ended after it."""
+
+    def running() -> list[psutil.Process]:
+        return [process for process in psutil.process_iter() if is_of_a_session(process, temporary)]
+
+    yield running
+    for process in running():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def is_of_a_session(process: psutil.Process, temporary: Path) -> bool:
+    try:
+        return Path(process.environ().get("JUPYTER_RUNTIME_DIR", "/")).is_relative_to(temporary)
+    except (psutil.Error, OSError):  # it has just ended, or is somebody else's
+        return False
+
+
+def start(clinder: Clinder, *words: str) -> subprocess.CompletedProcess[str]:
+    done = clinder("start", "local", *words, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def wait_for_the_end(servers: Processes, temporary: Path) -> None:
+    """Wait until no process is left, and no file. Less than a minute: a server looks that often whether it is idle."""
+    wait_until(lambda: not servers() and not list(temporary.iterdir()), timeout=40)
+
+
+# A session
+
+
+def test_start_prints_the_uri_of_a_server_that_outlives_the_command(clinder: Clinder, servers: Processes) -> None:
+    done = start(clinder)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\S+/\?token=\S+\n", done.stdout)
+    assert len(servers()) == 1
+    status = clinder("status", done.stdout.strip())
+    assert (status.returncode, status.stderr) == (0, "")
+    assert status.stdout.startswith("running since ")
+
+
+def test_the_session_is_one_of_the_directory_that_clinder_was_started_in(clinder: Clinder, servers: Processes) -> None:
+    session = json.loads(start(clinder, "--json").stdout)
+    (clinder.directory / "data.csv").write_text("1,2\n")
+    code = "import os; print(os.environ['BINDER_LAUNCH_HOST'], os.listdir())"
+    printed = printed_by_a_cell(session, code)
+    assert printed.startswith("local ")
+    assert "'data.csv'" in printed
+    files = ask("GET", f"{session['url']}api/contents", session["token"]).json()["content"]
+    assert "data.csv" in [file["name"] for file in files]
+    assert len(servers()) == 2, "the server and its kernel"
+
+
+def test_the_token_is_in_no_process_list(clinder: Clinder, servers: Processes) -> None:
+    token = Session.parse(start(clinder).stdout).token
+    (server,) = servers()
+    assert server.cmdline(), "it can be read"
+    for process in psutil.process_iter(["cmdline"]):
+        assert token not in " ".join(process.info["cmdline"] or [])
+
+
+def test_what_the_server_writes_is_out_of_everybody_elses_reach(
+    clinder: Clinder, servers: Processes, temporary: Path
+) -> None:
+    done = clinder("start", "local", timeout=120, umask=0)
+    assert done.returncode == 0, done.stderr
+    token = Session.parse(done.stdout).token
+    assert len(servers()) == 1
+    (home,) = temporary.iterdir()
+    assert home.stat().st_mode & 0o077 == 0
+    # Jupyter Server writes its token down, for those who look for running servers. HOME is in this directory as well.
+    files = [file for file in clinder.directory.rglob("*") if file.is_file()]
+    with_token = [file for file in files if token in file.read_text(errors="replace")]
+    assert with_token
+    assert all(file.is_relative_to(home) for file in with_token)
+
+
+def test_stop_ends_the_process_and_removes_its_files(clinder: Clinder, servers: Processes, temporary: Path) -> None:
+    uri = start(clinder).stdout.strip()
+    assert len(servers()) == 1
+    assert len(list(temporary.iterdir())) == 1
+    first = clinder("stop", uri)
+    assert (first.returncode, "stopped" in first.stderr) == (0, True)
+    wait_for_the_end(servers, temporary)
+    second = clinder("stop", uri)
+    assert (second.returncode, "already gone" in second.stderr) == (0, True)
+
+
+def test_run_gives_the_command_a_session_and_stops_it(clinder: Clinder, servers: Processes, temporary: Path) -> None:
+    code = (
+        "import os, urllib.request\n"
+        "headers = {'Authorization': 'token ' + os.environ['JUPYTER_TOKEN']}\n"
+        "request = urllib.request.Request(os.environ['JUPYTER_BASE_URL'] + 'api/status', headers=headers)\n"
+        "print(urllib.request.urlopen(request).status)\n"
+        "raise SystemExit(7)\n"
+    )
+    done = clinder("run", "local", "--", sys.executable, "-c", code, timeout=120)
+    assert (done.returncode, done.stdout) == (7, "200\n"), done.stderr
+    wait_for_the_end(servers, temporary)
+
+
+# What is shown
+
+
+def test_the_log_has_all_phases_and_says_that_nothing_is_built_for_which_python(
+    clinder: Clinder, servers: Processes
+) -> None:
+    shown = start(clinder).stderr
+    phases = re.findall(r"^==> (\w+) ", shown, re.MULTILINE)
+    assert phases == ["waiting", "fetching", "building", "pushing", "built", "launching", "ready"]
+    assert "No image is built" in shown
+    assert sys.executable in shown
+    assert f"Python {sys.version.split()[0]}" in shown
+    assert len(servers()) == 1
+
+
+# No server is left
+
+
+@pytest.mark.parametrize("after", [0, 0.2])
+def test_a_start_that_is_killed_leaves_no_server(clinder: Clinder, servers: Processes, after: float) -> None:
+    process = clinder.begin("start", "local")
+    wait_until(lambda: bool(servers()))
+    time.sleep(after)
+    process.kill()
+    stdout, _ = process.communicate(timeout=30)
+    assert stdout == "", "it was killed before it was done"
+    wait_until(lambda: not servers(), timeout=40)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_start_that_is_cancelled_leaves_no_server(
+    clinder: Clinder, servers: Processes, temporary: Path, number: int
+) -> None:
+    process = clinder.begin("start", "local")
+    read_until(process, "==> launching")
+    wait_until(lambda: bool(servers()))
+    done = Signalled(process, number)
+    assert (done.code, done.stdout) == (128 + number, "")
+    wait_for_the_end(servers, temporary)
+
+
+# In a process of its own: as long as the one that has started a server lives, that does not vanish when it ends.
+LAUNCH_IN_PYTHON = """
+from clinder import EmbeddedHub, RepoSpec
+with EmbeddedHub(idle=5) as hub:
+    print(hub.launch(RepoSpec("org/repo")).uri)
+"""
+
+
+def test_a_session_that_nobody_uses_or_stops_ends_with_its_kernel(
+    clinder: Clinder, servers: Processes, temporary: Path
+) -> None:
+    done = python(clinder, "-c", LAUNCH_IN_PYTHON)
+    assert done.returncode == 0, done.stderr
+    session = Session.parse(done.stdout)
+    kernel = psutil.Process(int(printed_by_a_cell(session.as_dict(), "import os; print(os.getpid())")))
+    assert kernel in servers()
+    wait_for_the_end(servers, temporary)
+    assert not kernel.is_running()
+    assert session.stop() is False
+
+
+def test_the_python_api_leaves_nothing_open_of_which_python_warns(clinder: Clinder, servers: Processes) -> None:
+    done = python(clinder, "-X", "dev", "-c", LAUNCH_IN_PYTHON)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(servers()) == 1
+
+
+def python(clinder: Clinder, *words: str, executable: str | Path = sys.executable) -> subprocess.CompletedProcess[str]:
+    """Run Python where and as the command would run."""
+    return subprocess.run(
+        [executable, *words],
+        env=clinder.env,
+        cwd=clinder.directory,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+# Who may not have a session
+
+
+def test_without_the_extra_the_error_says_how_to_install_it(clinder: Clinder, tmp_path: Path) -> None:
+    plain = environment_without_extras(tmp_path / "plain")
+    done = python(clinder, "-m", "clinder", "start", "local", executable=plain)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "pip install 'clinder[local]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def environment_without_extras(directory: Path) -> Path:
+    """Make a virtual environment with clinder and what it always needs, by links to what is installed here."""
+    venv.create(directory, symlinks=True)
+    (packages,) = directory.glob("lib/python*/site-packages")
+    (packages / "clinder").symlink_to(Path(package.__file__).parent)
+    for name in always_needed_by("clinder"):
+        distribution = importlib.metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files or []} - {"..", "__pycache__"}:
+            (packages / top).symlink_to(Path(str(distribution.locate_file(top))))
+    return directory / "bin" / "python"
+
+
+def always_needed_by(name: str) -> set[str]:
+    """The distributions that `name` needs without any extra, and those that these need."""
+    needed: set[str] = set()
+    for requirement in map(Requirement, importlib.metadata.requires(name) or []):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            needed |= {requirement.name} | always_needed_by(requirement.name)
+    return needed
+
+
+@pytest.mark.parametrize("page", ["build/git/x/HEAD", "versions", "not-the-secret/build/git/x/HEAD"])
+@pytest.mark.usefixtures("servers")
+def test_who_does_not_know_the_secret_path_gets_no_server(page: str, temporary: Path) -> None:
+    with EmbeddedHub() as hub:
+        parts = urlsplit(hub.url)
+        assert len(parts.path) > 20
+        answer = requests.get(
+            f"{parts.scheme}://{parts.netloc}/{page}", headers={"Accept": "text/event-stream"}, timeout=30
+        )
+        assert answer.status_code == 404
+        assert requests.get(f"{hub.url}versions", timeout=30).status_code == 200
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.usefixtures("servers")
+def test_without_the_accept_header_the_hub_says_that_it_is_missing_and_launches_nothing(temporary: Path) -> None:
+    with EmbeddedHub() as hub:
+        answer = requests.get(f"{hub.url}build/gh/org/repo/HEAD", timeout=30)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/event-stream"
+    event = json.loads(answer.text.removeprefix("data:"))
+    assert (event["phase"], event["status_code"]) == ("failed", 400)
+    assert "Missing Accept header" in event["message"]
+    assert not list(temporary.iterdir())

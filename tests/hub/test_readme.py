@@ -1,0 +1,29 @@
+"""The README's first command, typed on a fresh copy, with an environment of its own from the package registries."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.unit.test_docs import ROOT, command
+
+
+def test_the_quickstart_shows_what_ran_on_a_session_that_is_gone_afterwards(tmp_path: Path) -> None:
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name and (ROOT / name).is_file():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER_", "BINDER_", "VIRTUAL"))}
+    done = subprocess.run(
+        ["bash", "-e", "-c", command("quickstart")],
+        cwd=tmp_path,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "==> launching" in done.stderr
+    assert "launched by: local\n" in done.stdout

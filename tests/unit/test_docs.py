@@ -1,0 +1,106 @@
+"""What the documentation says is what the code has."""
+
+import argparse
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from clinder import ClinderError, Session
+from clinder.cli import _parser
+from clinder.errors import __doc__ as tree
+from clinder.hub import DEFAULT_TIMEOUT
+from clinder.local import IDLE
+from clinder.spec import DEFAULT_HUB, PROVIDERS
+
+ROOT = Path(__file__).resolve().parents[2]
+CLI = (ROOT / "docs/reference/cli.md").read_text()
+PYTHON = (ROOT / "docs/reference/python.md").read_text()
+
+
+def command(name: str) -> str:
+    """Return the README's command below the comment with this name."""
+    found = re.search(rf"<!-- {name} -->\n```sh\n(.*)\n```", (ROOT / "README.md").read_text())
+    assert found, f"the README has no one-line command {name}"
+    return found[1]
+
+
+def test_ci_runs_the_readmes_command_for_the_tests() -> None:
+    said = subprocess.run(
+        ["sed", "-n", "/<!-- tests -->/,/```$/p", "README.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert command("tests") in said
+    assert "<!-- tests -->" in (ROOT / ".ci/run").read_text()
+
+
+def options() -> set[str]:
+    parser = _parser()
+    [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return {
+        option
+        for each in commands.choices.values()
+        for action in each._actions
+        for option in action.option_strings
+        if option not in ("-h", "--help")
+    }
+
+
+@pytest.mark.parametrize("option", sorted(options()))
+def test_every_option_is_documented(option: str) -> None:
+    assert re.search(rf"`{option}[` ]", CLI)
+
+
+def test_no_option_is_documented_that_is_none() -> None:
+    own = re.sub(r"`pip [^`]*`", "", CLI)
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", own)) <= options() | {"--help"}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_provider_is_documented(provider: str) -> None:
+    assert f"`{provider}`" in CLI
+
+
+def test_every_key_of_the_json_is_documented_in_order() -> None:
+    keys = list(Session("https://hub.example.org/user/x/", "token").as_dict())
+    table = CLI[CLI.index("The object has these keys") : CLI.index("If the result")]
+    assert re.findall(r"`(\w+)`", table) == keys
+
+
+def test_defaults_are_documented_as_they_are() -> None:
+    assert f"Default: {DEFAULT_TIMEOUT:g}" in CLI
+    assert DEFAULT_HUB in CLI
+    assert f"idle for {IDLE // 60} minutes" in CLI
+
+
+def test_the_tree_of_errors_is_the_same_in_the_documentation() -> None:
+    assert tree is not None
+    pattern = r"([├└]── )(\w+) +(\d?)"
+    assert [found[1:] for found in re.findall(pattern, PYTHON)] == [found[1:] for found in re.findall(pattern, tree)]
+
+
+def test_every_exit_code_is_documented() -> None:
+    def all_of(kind: type[ClinderError]) -> set[int]:
+        return {kind.exit_code}.union(*(all_of(each) for each in kind.__subclasses__()))
+
+    codes = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", CLI, re.MULTILINE) for code in row.split(",")}
+    assert codes == all_of(ClinderError) | {0, 127, 129, 130, 143}
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md", *ROOT.glob("docs/**/*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+            file, _, anchor = target.partition("#")
+            goal = (page.parent / file).resolve() if file else page
+            assert goal.exists(), f"{page}: {target}"
+            if anchor:
+                headings = re.findall(r"^#+ (.*)$", goal.read_text(), re.MULTILINE)
+                slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+                assert anchor in slugs, f"{page}: {target}"
+
+
+def test_pre_commit_has_the_locked_ruff() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    lock = (ROOT / "requirements/dev.txt").read_text()
+    assert set(re.findall(r"ruff==[\d.]+", hooks)) == set(re.findall(r"^ruff==[\d.]+", lock, re.MULTILINE))

@@ -1,0 +1,200 @@
+"""The build stream is read the same however it is cut, and nothing hostile or too long comes out of it."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from clinder import Event
+from clinder.events import MAX_EVENT_BYTES, clean, parse, plain, read
+
+COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+ENDINGS = ["\n", "\r\n", "\r"]
+
+
+def cut(data: bytes, places: list[int]) -> Iterator[bytes]:
+    """Yield data in pieces, none of them empty."""
+    borders = sorted({0, len(data), *(place % (len(data) + 1) for place in places)})
+    return (data[begin:end] for begin, end in pairwise(borders))
+
+
+CUTS = st.lists(st.integers(0, 10_000), max_size=30)
+LONG = st.text("ab \u00e9\u6f22\U0001f600\t{}[]:\"'", max_size=20)
+MESSAGES = st.lists(st.tuples(st.sampled_from(["building", "pushing", "launching"]), LONG), max_size=5)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[list[Event], bytes]:
+    """Return events, and a stream of them with comments, other fields and any mix of line endings."""
+    events, lines = [], []
+    for phase, message in draw(MESSAGES):
+        data = {"phase": phase, "message": message}
+        events.append(Event(phase, message, data))
+        text = json.dumps(data, ensure_ascii=draw(st.booleans()), indent=draw(st.sampled_from([None, 1])))
+        lines += draw(st.lists(st.sampled_from([":keepalive", ": x", "id: 1", "retry: 9", "event: message", "odd"])))
+        lines += [draw(st.sampled_from(["data: ", "data:"])) + line for line in text.split("\n")]
+        lines += [""] * draw(st.integers(1, 3))
+    text = ""
+    for line in lines:
+        ending = draw(st.sampled_from(ENDINGS))
+        if text.endswith("\r") and not line and ending == "\n":
+            ending = "\r\n"  # or the two would be one line ending
+        text += line + ending
+    return events, text.encode()
+
+
+@given(streams(), CUTS)
+def test_a_stream_is_read_the_same_however_it_is_cut_and_its_lines_end(
+    stream: tuple[list[Event], bytes], places: list[int]
+) -> None:
+    events, data = stream
+    assert list(read(cut(data, places))) == events
+
+
+def test_an_event_is_there_with_its_last_byte() -> None:
+    given_out = []
+
+    def chunks() -> Iterator[bytes]:
+        for byte in b'data: {"phase": "building"}\n\ndata: {"phase": "ready"}\n\n':
+            given_out.append(byte)
+            yield bytes([byte])
+
+    events = read(chunks())
+    assert next(events).phase == "building"
+    assert len(given_out) == len(b'data: {"phase": "building"}\n\n')
+    assert next(events).phase == "ready"
+
+
+@pytest.mark.parametrize("place", range(1, 4))
+def test_a_byte_order_mark_is_none_of_the_first_event_even_cut_in_two(place: int) -> None:
+    data = b'\xef\xbb\xbfdata: {"phase": "building"}\n\n'
+    assert [event.phase for event in read([data[:place], data[place:]])] == ["building"]
+
+
+WORDS = (
+    rb"""data:|data: {"phase": "|data: {"phase":"building","message":"|"}||:|::error::x|null|[[[[|1e999|NaN|\u001b[2J"""
+)
+WORDS += rb"""|\u009b|\ud800|\r|\n"""
+BYTES = b"\n\n|\n|\r|\r\n|\xef\xbb\xbf|\xff|\xc3|\xed\xa0\x80|\x1b]0;x\x07|\x1b[2J|\x1b[31m|\xc2\x9b2J|\x00"
+FRAGMENTS = st.sampled_from([*WORDS.split(b"|"), *BYTES.split(b"|")])
+GARBAGE = st.lists(st.one_of(st.binary(max_size=20), FRAGMENTS), max_size=20).map(b"".join)
+
+
+@given(GARBAGE, CUTS)
+def test_whatever_the_bytes_nothing_is_raised_and_no_control_character_comes_out(
+    data: bytes, places: list[int]
+) -> None:
+    events = list(read(cut(data, places)))
+    assert events == list(read([data] if data else []))
+    for event in events:
+        assert not CONTROL.search(event.phase)
+        assert "\n" not in event.phase
+        assert not CONTROL.search(COLOUR.sub("", event.message))
+
+
+@given(st.text(st.characters()), st.text(st.characters()))
+def test_whatever_json_says_no_control_character_comes_out(phase: str, message: str) -> None:
+    event = parse(json.dumps({"phase": phase, "message": message}))
+    assert not CONTROL.search(event.phase)
+    assert "\n" not in event.phase
+    assert not CONTROL.search(COLOUR.sub("", event.message))
+
+
+def test_a_message_that_is_nested_to_any_depth_is_tolerated() -> None:
+    limit = sys.getrecursionlimit()  # a value that can just be read may be too deep to be written again
+    for depth in [*range(limit - 150, limit + 10), 100_000]:
+        assert parse('{"message": ' + "[" * depth + "]" * depth + "}").message.startswith(("[[[", '{"message": [[['))
+
+
+# clean()
+
+HOSTILE = st.text(
+    st.sampled_from("\x1b\x1b[]()0137;:?mhJK\r\n\t\x07\\PX^_\x90\x98\x9b\x9c\x9d\x9f\x00\x7f\x85\ud800ab \u00e9")
+)
+
+
+@given(HOSTILE | st.text(st.characters()))
+@example("\x1b\x1b[31m[2J")
+@example("\x1b\x9b[2J")
+def test_clean_text_has_colours_alone_and_is_not_cleaned_further(text: str) -> None:
+    cleaned = clean(text)
+    assert not CONTROL.search(COLOUR.sub("", cleaned))
+    assert clean(cleaned) == cleaned
+    assert not CONTROL.search(plain(text))
+    assert plain(text) == plain(cleaned)
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"], include_characters="\t\n")))
+def test_text_without_control_characters_is_left_as_it_is(text: str) -> None:
+    assert clean(text) == plain(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("a\tb\nc", "a\tb\nc"),
+        ("\x1b[1;31mred\x1b[0m \x1b[38;5;196mred\x1b[m", "\x1b[1;31mred\x1b[0m \x1b[38;5;196mred\x1b[m"),
+        ("\x1b[38:2::255:0:0mred", "\x1b[38:2::255:0:0mred"),
+        ("10%\r20%\r\ndone\r", "10%\n20%\ndone\n"),
+        ("a\x1b]0;title\x07b", "ab"),
+        ("a\x1b]8;;https://x.example\x1b\\link\x1b]8;;\x1b\\b", "alinkb"),
+        ("a\x9d0;title\x9cb", "ab"),
+        ("a\x1bPq#0;2;0\x1b\\b", "ab"),
+        ("a\x1b_Gf=24;AAAA\x1b\\b", "ab"),
+        ("a\x1b]0;without end\nb", "a\nb"),
+        ("a\x1b[2J\x1b[1;1H\x1b[?25l\x1b[5nb", "ab"),
+        ("a\x9b2Jb", "ab"),
+        ("a\x1bcb\x1b(0c\x1b#8d", "abcd"),
+        ("a\x08\x08b\x07\x00\x7f\x85c", "abc"),
+        ("a\x1b", "a"),
+        ("a\ud800b", "ab"),
+    ],
+)
+def test_what_a_terminal_obeys_is_dropped_but_for_colours(text: str, cleaned: str) -> None:
+    assert clean(text) == cleaned
+
+
+def test_plain_text_has_no_colours() -> None:
+    assert plain("\x1b[1;31mred\x1b[0m\r\n\x1b[2Jand plain") == "red\nand plain"
+
+
+# What is too long
+
+PIECE = 1 << 16  # as much as is read at once
+
+
+@pytest.mark.parametrize("piece", [1000, PIECE - 1, PIECE])
+@pytest.mark.parametrize("ending", ENDINGS, ids=["LF", "CRLF", "CR"])
+@pytest.mark.parametrize("lines", [False, True], ids=["one line", "many lines"])
+def test_an_oversize_event_is_cut_and_what_is_around_it_survives(piece: int, ending: str, lines: bool) -> None:
+    size = 4 * MAX_EVENT_BYTES
+    oversize = f"data: {'x' * 100}{ending}" * (size // 100) if lines else f"data: {'x' * size}{ending}"
+    data = ending.join(['data: {"phase": "building"}', "", oversize, 'data: {"phase": "ready"}', "", ""]).encode()
+    before, *cut_off, after = read(data[place : place + piece] for place in range(0, len(data), piece))
+    assert (before.phase, after.phase) == ("building", "ready")
+    assert sum(len(event.message) for event in cut_off) <= MAX_EVENT_BYTES + PIECE
+
+
+def test_many_events_are_no_oversize_one() -> None:
+    event = b'data: {"phase": "building", "message": "' + b"x" * 1000 + b'"}\n\n'
+    data = event * (2 * MAX_EVENT_BYTES // len(event))
+    for piece in (999, PIECE):
+        events = list(read(data[place : place + piece] for place in range(0, len(data), piece)))
+        assert [len(event.message) for event in events] == [1000] * (len(data) // len(event))
+
+
+# Event
+
+
+def test_an_event_shows_nothing_of_its_data() -> None:
+    event = parse('{"phase": "ready", "message": "here", "url": "https://h/", "token": "secret"}')
+    assert event.data["token"] == "secret"
+    assert "secret" not in f"{event!r} {event} {[event]}"
+    assert repr(event) == "Event(phase='ready', message='here')"

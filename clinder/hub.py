@@ -243,14 +243,17 @@ class _Launch:
     def _follow(self, response: requests.Response) -> Session:
         """Read the stream to its verdict."""
         for event in read(self._chunks(response)):
-            if event.phase == "ready":
-                return self._deliver(event, response)
-            if event.phase in FAILED_PHASES:
-                response.close()
-                self._tell(event)
-                self._raise_end()
-                raise self._failure(event)
-            self._note(event)
+            if event.phase != self.phase:
+                if event.phase == "ready":
+                    return self._deliver(event, response)
+                if event.phase in FAILED_PHASES:
+                    response.close()
+                    self._tell(event)
+                    self._raise_end()
+                    raise self._failure(event)
+                self._enter(event.phase)
+            self.log.append(event.message)
+            self._tell(event)
         self._give_up_on(response)
         raise self._broken("it ended")
 
@@ -264,13 +267,12 @@ class _Launch:
             if self.end is not None and time.monotonic() >= self.cut_at:
                 return  # what was shut down for reading still gives what had arrived, and a busy hub sends on
 
-    def _note(self, event: Event) -> None:
-        if event.phase != self.phase and event.phase != "unknown":
-            if self.end is not None and event.phase in LAUNCH_PHASES and self.phase not in LAUNCH_PHASES:
-                self.cut_at = time.monotonic() + _GRACE
-            self.phase = event.phase
-        self.log.append(event.message)
-        self._tell(event)
+    def _enter(self, phase: str) -> None:
+        if phase == "unknown":
+            return
+        if self.end is not None and phase in LAUNCH_PHASES and self.phase not in LAUNCH_PHASES:
+            self.cut_at = time.monotonic() + _GRACE
+        self.phase = phase
 
     def _deliver(self, event: Event, response: requests.Response) -> Session:
         """Return the session of the ready event, or stop its server when this launch is to end without one."""

@@ -130,6 +130,9 @@ class _Handler(BaseHTTPRequestHandler):
             if url is None:
                 self._emit("failed", f"The server could not be started:\n{child.log()}", status_code=400)
                 return
+            if self._is_alone():
+                return  # nobody would know the address
+            child.keep()  # first, for whoever reads the next event may end this process
             self._emit(
                 "ready",
                 f"server running at {url}\n",
@@ -141,7 +144,13 @@ class _Handler(BaseHTTPRequestHandler):
                 binder_request=f"v2/{spec}",
                 binder_persistent_request=f"v2/{spec}",
             )
-            child.keep()
+
+    def _is_alone(self) -> bool:
+        """Tell whether the client has closed the connection."""
+        try:
+            return bool(select.select([self.connection], [], [], 0)[0]) and not self.connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
     def _emit(self, phase: str, message: str, **more: Any) -> None:
         self._write(f"data: {json.dumps({'phase': phase, 'message': message, **more})}\n\n".encode())

@@ -185,6 +185,33 @@ def test_a_start_that_is_cancelled_leaves_no_server(
     wait_for_the_end(servers, temporary)
 
 
+LEAVE_DURING_THE_LAUNCH = """
+import sys
+import requests
+from clinder import EmbeddedHub, RepoSpec
+with EmbeddedHub() as hub:
+    url, headers = hub.build_url(RepoSpec("org/repo")), {"Accept": "text/event-stream"}
+    with requests.get(url, headers=headers, stream=True) as stream:
+        next(line for line in stream.iter_lines() if b"launching" in line)
+    print("left", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_client_that_leaves_during_the_launch_leaves_no_server(
+    clinder: Clinder, servers: Processes, temporary: Path
+) -> None:
+    command = [sys.executable, "-c", LEAVE_DURING_THE_LAUNCH]
+    with subprocess.Popen(
+        command, env=clinder.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=clinder.directory
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"left\n"
+        wait_until(lambda: bool(servers()))
+        wait_for_the_end(servers, temporary)
+        program.communicate(b"\n")
+
+
 # In a process of its own: as long as the one that has started a server lives, that does not vanish when it ends.
 LAUNCH_IN_PYTHON = """
 from clinder import EmbeddedHub, RepoSpec

@@ -1,0 +1,27 @@
+# One image: the Action (action.yml names its two entrypoints), and `docker run clinder start ...`.
+FROM python:3.13-slim
+
+LABEL org.opencontainers.image.title="clinder" \
+      org.opencontainers.image.description="Start a Jupyter Server on a BinderHub, hand over its URL and token, and shut it down again." \
+      org.opencontainers.image.source="https://github.com/org/clinder" \
+      org.opencontainers.image.licenses="BSD-3-Clause"
+
+# Without what the requirements of the requirements say: image.txt is complete, and leaves out what actions-toolkit names
+# but never imports for its commands (PyGithub with its cryptography: 35 MB). Its tests, which it
+# installs as a package of that very name, go too.
+COPY requirements/image.txt /tmp/image.txt
+RUN PYTHONDONTWRITEBYTECODE=1 pip install --no-compile --no-cache-dir --no-deps --require-hashes \
+        --disable-pip-version-check --root-user-action=ignore -r /tmp/image.txt \
+    && rm -rf /tmp/image.txt /usr/local/lib/python3.13/site-packages/tests
+
+# The base comes without bytecode. Importing writes it for what clinder uses, the standard library's part included, and
+# for nothing else: half the size of compiling everything, and no job compiles anything.
+COPY clinder /usr/local/lib/python3.13/site-packages/clinder
+RUN python3 -I -c "import argcomplete, clinder.action, clinder.cli, clinder.hub" \
+    && printf '#!/usr/local/bin/python3 -I\nfrom clinder.cli import main\nmain()\n' > /usr/local/bin/clinder \
+    && chmod +x /usr/local/bin/clinder
+COPY entrypoint.py post_entrypoint.py /
+
+# A runner mounts its files for root, so it is root that reads and writes them.
+ENTRYPOINT ["clinder"]
+CMD ["--help"]

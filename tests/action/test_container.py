@@ -1,0 +1,260 @@
+"""The real image on a real hub, run as a runner runs it: what it does for a job, and what is in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.action.conftest import docker
+from tests.action.runner import Job, Step
+from tests.hub.serve import RealHub
+from tests.hub.test_clinder import never_within, user
+from tests.hub.test_harness import running, wait_until
+from tests.hub.test_myst import myst_executable, project, show
+
+__all__ = ["project"]  # a fixture
+
+pytestmark = pytest.mark.docker
+
+MOST_ABOVE_THE_BASE = 30_000_000  # bytes
+
+# In the image: prints what a test asks about it.
+LOOK = """
+import importlib.util, json, os, pathlib, shutil, sysconfig
+packages = pathlib.Path(sysconfig.get_path("purelib"))
+print(json.dumps({
+    "user": os.getuid(),
+    "programs": [name for name in ("gcc", "cc", "g++", "make", "git") if shutil.which(name)],
+    "modules": [name for name in ("github", "cryptography", "nacl", "pytest") if importlib.util.find_spec(name)],
+    "caches": [str(path) for path in (pathlib.Path.home() / ".cache", pathlib.Path("/tmp")) if any(path.glob("*"))],
+    "clinder": sorted(path.name for path in (packages / "clinder").iterdir()),
+    "tests": [str(path) for path in packages.glob("test*")],
+    "root": sorted(path.name for path in pathlib.Path("/").glob("*.py")),
+    "compiled": any((packages / "clinder" / "__pycache__").iterdir()),
+}))
+"""
+
+
+@pytest.fixture
+def job(tmp_path: Path, image: str) -> Iterator[Job]:
+    job = Job(tmp_path / "job", image=image, network="host")
+    yield job
+    if job.container:  # if a test failed in the middle
+        subprocess.run(["docker", "rm", "--force", job.container], check=False, capture_output=True)
+
+
+def clinder(image: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `docker run IMAGE ...`, as somebody without Python would."""
+    command = ["docker", "run", "--rm", "--network", "host", image, *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def named(what: str) -> str:
+    """A repository that no other test launches."""
+    return f"{what}-{uuid.uuid4().hex[:6]}"
+
+
+def gone(hub: RealHub, url: str) -> None:
+    wait_until(lambda: user(url) not in hub.servers())
+
+
+# As an Action
+
+
+def test_the_steps_between_execute_on_the_session_and_after_the_last_it_is_gone(
+    job: Job, hub: RealHub, project: Path
+) -> None:
+    main = job.main(hub_url=hub.url).finish()
+    assert main.code == 0, main.log.raw
+    url = main.outputs["url"]
+    assert user(url).startswith("org-repo-")
+    assert user(url) in hub.servers()
+    assert main.env == {"JUPYTER_BASE_URL": url, "JUPYTER_TOKEN": main.outputs["token"]}
+    assert main.outputs["image"].endswith(":" + "a" * 40)
+
+    # A step of the job, as far as MyST sees it. What the cell prints it can only know on the hub.
+    path = {"PATH": f"{Path(myst_executable()).parent}:/usr/local/bin:/usr/bin:/bin", "HOME": str(project)}
+    command = [myst_executable(), "build", "--site", "--execute"]
+    built = subprocess.run(
+        command, cwd=project, env={**path, **job.env}, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert show(project).stdout.startswith(f"launched by: {hub.url}\n")
+
+    post = job.post(main.state)
+    assert (post.code, post.log.lines) == (0, [f"Stopped {url}"])
+    gone(hub, url)
+    assert job.post(main.state).log.lines == [f"Already gone: {url}"]
+
+
+def test_an_unknown_ref_is_one_annotation_with_the_hubs_words(job: Job, hub: RealHub) -> None:
+    main = job.main(hub_url=hub.url, repo="org/unknown-ref", ref="no-such-ref").finish()
+    assert main.code == 1
+    [(_, message)] = main.log.named("error")
+    assert "Could not resolve ref for gh:org/unknown-ref/no-such-ref." in message
+    assert main.outputs == main.env == main.state == {}
+    assert not running(hub, "unknown-ref")
+
+
+def cancelled(job: Job, hub: RealHub, repo: str, when: str, delay: float = 0) -> Step:
+    """Run the action, and cancel it so many seconds after a line of its log."""
+    step = job.main(hub_url=hub.url, repo=f"org/{repo}")
+    step.wait_for(when)
+    time.sleep(delay)
+    step.cancel()
+    return step.finish()
+
+
+def test_cancelling_during_the_launch_leaves_no_server(job: Job, hub: RealHub) -> None:
+    # After a signal clinder listens on for seven seconds, as long as a runner lets it. Where tests crowd, a launch
+    # takes longer: then clinder says so, nothing is proved, and the next attempt cancels later. That may be too late.
+    for delay in range(0, 20, 3):
+        repo = named("cancelled")
+        step = cancelled(job, hub, repo, "Launching server", delay)
+        if step.code != 0 and not any("did not hand over the server" in line for line in step.log.raw):
+            break
+        job.post(step.state)
+    assert step.code in (130, 143), step.log.raw
+    assert not any("Traceback" in line for line in step.log.raw)
+    assert step.outputs == step.env == step.state == {}
+    wait_until(lambda: not running(hub, repo))
+    never_within(2, hub, repo)
+
+
+def test_cancelling_during_a_build_leaves_no_server(job: Job, hub: RealHub) -> None:
+    repo = named("slow-cancelled")
+    step = cancelled(job, hub, repo, "Step 3/30")
+    assert step.code == 130, step.log.raw
+    assert not any("Traceback" in line for line in step.log.raw)
+    assert step.outputs == step.env == step.state == {}
+    never_within(8, hub, repo)  # the build goes on for three seconds, and a launch would take two more
+
+
+def test_the_second_signal_of_a_runner_ends_a_process_1_as_well(job: Job, hub: RealHub) -> None:
+    """Where nobody handles it, the kernel keeps SIGTERM from the first process of a container."""
+    step = job.main(hub_url=hub.url, repo=f"org/{named('slow-ended')}")
+    step.wait_for("Step 3/30")
+    step.process.send_signal(signal.SIGTERM)
+    assert step.finish(20).code == 143, step.log.raw
+
+
+def test_two_uses_in_one_job_stop_their_own_sessions(job: Job, hub: RealHub) -> None:
+    first = job.main(hub_url=hub.url, repo="org/first-use").finish()
+    second = job.main(hub_url=hub.url, repo="org/second-use").finish()
+    urls = [step.outputs["url"] for step in (first, second)]
+    assert {user(url) for url in urls} <= set(hub.servers())
+    assert job.env["JUPYTER_BASE_URL"] == urls[1]
+
+    job.post(second.state)
+    gone(hub, urls[1])
+    assert user(urls[0]) in hub.servers()
+    job.post(first.state)
+    gone(hub, urls[0])
+
+
+def test_what_a_job_sets_for_its_own_python_does_not_reach_the_action(tmp_path: Path, image: str, hub: RealHub) -> None:
+    there = "/github/workspace"
+    nonsense = {"PYTHONHOME": there, "PYTHONPATH": there, "PYTHONUSERBASE": there, "VIRTUAL_ENV": there}
+    nonsense |= {"PYTHONSTARTUP": f"{there}/json.py", "PYTHONWARNINGS": "error", "PYTHONOPTIMIZE": "2"}
+    job = Job(tmp_path / "job", image=image, network="host", env=nonsense)
+    for name in ("json", "requests", "clinder", "sitecustomize", "usercustomize"):
+        (job.workspace / f"{name}.py").write_text("raise SystemExit('not mine')")
+    main = job.main(hub_url=hub.url, repo="org/nonsense").finish()
+    assert main.code == 0, main.log.raw
+    assert job.post(main.state).log.lines == [f"Stopped {main.outputs['url']}"]
+
+
+def test_a_home_that_is_not_there_is_no_trouble(image: str) -> None:
+    assert docker("run", "--rm", "--env", "HOME=/no/where", image, "--version").startswith("clinder ")
+
+
+# As a command
+
+
+def test_start_prints_a_uri_that_stop_takes(image: str, hub: RealHub) -> None:
+    started = clinder(image, "start", hub.url, "--repo", "org/by-command")
+    assert started.returncode == 0, started.stderr
+    uri = started.stdout.strip()
+    url = uri.partition("?")[0]
+    assert user(url) in hub.servers()
+
+    status = clinder(image, "status", uri)
+    assert status.stdout.startswith("running since "), status.stderr
+    stopped = clinder(image, "stop", uri)
+    assert (stopped.returncode, stopped.stderr) == (0, f"clinder: stopped {url}\n")
+    gone(hub, url)
+
+
+def test_run_passes_on_the_commands_exit_code_and_stops_the_session(image: str, hub: RealHub) -> None:
+    words = ["--", "sh", "-c", "echo $JUPYTER_BASE_URL; exit 7"]
+    done = clinder(image, "run", hub.url, "--repo", "org/run-here", *words)
+    assert done.returncode == 7, done.stderr
+    assert user(done.stdout.strip()).startswith("org-run-here-")
+    gone(hub, done.stdout.strip())
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], r"usage: clinder "),
+        (["--version"], r"clinder \d+\."),
+        (["completion", "bash"], r"(?s).*complete .*clinder"),
+        (["start", "--help"], r"usage: clinder start "),
+    ],
+)
+def test_the_image_is_the_command(image: str, words: list[str], expected: str) -> None:
+    done = clinder(image, *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.match(expected, done.stdout)
+
+
+# The image
+
+
+def test_nothing_is_in_the_image_that_no_job_needs(image: str, checkout: Path) -> None:
+    there = json.loads(docker("run", "--rm", "--entrypoint", "python3", image, "-IBc", LOOK))
+    assert there.pop("clinder") == sorted([*(path.name for path in (checkout / "clinder").iterdir()), "__pycache__"])
+    assert there == {
+        "user": 0,  # a runner mounts its files for root
+        "programs": [],
+        "modules": [],
+        "caches": [],
+        "tests": [],
+        "root": ["entrypoint.py", "post_entrypoint.py"],
+        "compiled": True,
+    }
+
+
+def test_no_job_compiles_anything(image: str, hub: RealHub) -> None:
+    name = f"clinder-test-{uuid.uuid4().hex[:12]}"
+    inputs = ["--env", f"INPUT_HUB-URL={hub.url}", "--env", "INPUT_REPO=org/diff", "--env", "INPUT_REF=no-such-ref"]
+    command = ["docker", "run", "--name", name, "--network", "host", *inputs, "--entrypoint", "/entrypoint.py", image]
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        assert "Could not resolve ref" in done.stdout + done.stderr  # so it has asked the hub
+        assert docker("diff", name) == ""
+    finally:
+        docker("rm", name)
+
+
+def test_the_image_says_what_it_is(image: str) -> None:
+    [config] = json.loads(docker("image", "inspect", "--format", "[{{json .Config}}]", image))
+    labels = {name: value for name, value in config["Labels"].items() if name.startswith("org.opencontainers.image.")}
+    assert {name.rpartition(".")[2] for name in labels} == {"title", "description", "source", "licenses"}
+    assert labels["org.opencontainers.image.licenses"] == "BSD-3-Clause"
+    assert config.get("User", "") in ("", "root")
+    assert config["Entrypoint"] == ["clinder"]
+
+
+def test_the_image_is_little_more_than_its_base(image: str, checkout: Path) -> None:
+    [base] = re.findall(r"^FROM (\S+)$", (checkout / "Dockerfile").read_text(), re.MULTILINE)
+    size, of_base = (int(docker("image", "inspect", "--format", "{{.Size}}", name)) for name in (image, base))
+    assert 0 < size - of_base <= MOST_ABOVE_THE_BASE

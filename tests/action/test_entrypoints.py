@@ -1,0 +1,315 @@
+"""The Action's two steps as a runner sees them, against a hub that does what it is told to. No container needed."""
+
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.action.runner import Job, Step
+from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub
+
+HOSTILE = [
+    "::error::owned",
+    "  ::set-env name=PATH::/evil",
+    "\t::set-output name=url::http://evil/",
+    "\u00a0\u2003::error::owned",
+    "::SET-ENV name=X::owned",
+    "text ##[error]owned",
+    "##[Set-Env name=X]owned",
+    "text\r::error::owned",
+    "text\r\n::add-mask::e",
+    "text\n::stop-commands::x",
+    "::endgroup::",
+    "##[endgroup]",
+    "::stop-commands::attacker\n::attacker::\n::error::owned",
+    "::debug::owned",
+    "::save-state name=token::owned",
+    "\x1b[31m::error::owned",
+    "\x00::error::owned",
+]
+
+
+def job(tmp_path: Path, **options: Any) -> Job:
+    return Job(tmp_path / "job", **options)
+
+
+def start(tmp_path: Path, hub: FaultyHub, **inputs: str) -> Step:
+    return job(tmp_path).main(hub_url=hub.url, **inputs).finish()
+
+
+def building(*messages: str, then: str = "ready", **more: Any) -> Answer:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("waiting", "Waiting for build to start...\n")
+        for message in messages:
+            exchange.event("building", message)
+        if then == "ready":
+            exchange.ready(**more)
+        else:
+            exchange.event(then, **more)
+        exchange.wait_for_close()
+
+    return answer
+
+
+def test_the_session_is_handed_over_whole_and_stopped_at_the_end(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path)
+        main = the_job.main(hub_url=hub.url).finish()
+        assert main.code == 0, main.log.raw
+        assert hub.builds[0].path == f"/build/gh/org/repo/{'a' * 40}"
+        assert main.env == {"JUPYTER_BASE_URL": hub.session_url, "JUPYTER_TOKEN": TOKEN}
+        assert main.outputs == {
+            "url": hub.session_url,
+            "token": TOKEN,
+            "image": "im/age:1",
+            "ref": "a" * 40,
+            "launch-url": f"{hub.url}v2/gh/org/repo/{'a' * 40}",
+        }
+        post = the_job.post(main.state)
+        assert (post.code, hub.stopped) == (0, 1)
+        assert post.log.lines == [f"Stopped {hub.session_url}"]
+
+
+def test_a_workflow_of_the_node_action_runs_unchanged(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        main = start(tmp_path, hub, repo="other/repo", ref="main", build_token="jwt")
+        assert main.code == 0
+        assert hub.builds[0].path == "/build/gh/other/repo/main?build_token=jwt"
+        assert {"url", "token"} <= main.outputs.keys()
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_on_a_pull_request_the_head_is_launched_from_its_fork(tmp_path: Path, deleted: bool) -> None:
+    head = {"sha": "b" * 40, "repo": None if deleted else {"full_name": "fork/repo"}}
+    with FaultyHub() as hub:
+        the_job = job(tmp_path, event=("pull_request", {"pull_request": {"head": head}}))
+        assert the_job.main(hub_url=hub.url).finish().code == 0
+        assert hub.builds[0].path == f"/build/gh/{'org' if deleted else 'fork'}/repo/{'b' * 40}"
+
+
+def test_on_a_server_of_ones_own_the_repository_is_a_git_url(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path, env={"GITHUB_SERVER_URL": "https://git.example.edu"})
+        assert the_job.main(hub_url=hub.url).finish().code == 0
+        assert hub.builds[0].path == f"/build/git/https%3A%2F%2Fgit.example.edu%2Forg%2Frepo/{'a' * 40}"
+
+
+def test_a_launch_link_names_repository_and_ref(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        main = job(tmp_path).main(hub_url=f"{hub.url}v2/gh/linked/repo/dev?urlpath=lab").finish()
+        assert main.code == 0
+        assert hub.builds[0].path == "/build/gh/linked/repo/dev"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hub_url", "no url"),
+        ("hub_url", "mybinder.org"),
+        ("timeout", "soon"),
+        ("timeout", "0"),
+        ("timeout", "-5"),
+        ("repo", "not a repo"),
+        ("provider", "svn"),
+        ("provider", "gl"),
+        ("ref", "a b"),
+    ],
+)
+def test_bad_input_is_one_annotation_that_names_the_input(tmp_path: Path, name: str, value: str) -> None:
+    with FaultyHub() as hub:
+        main = job(tmp_path).main(**{"hub_url": hub.url, name: value}).finish()
+        assert main.code == 2
+        [(properties, message)] = main.log.named("error")
+        assert message.startswith(f"Input {name.replace('_', '-')}: ")
+        assert properties["title"] == "clinder: a wrong input"
+        assert hub.builds == []
+
+
+def test_tokens_are_masked_before_anything_else_and_never_in_clear(tmp_path: Path) -> None:
+    with FaultyHub(building(f"what if the log knew {TOKEN[:4]}\n")) as hub:
+        main = start(tmp_path, hub, build_token="build-secret")
+        assert main.log.commands[0] == ("add-mask", {}, "build-secret")
+        assert main.log.raw[0] == "::add-mask::build-secret"
+        clear = [line for line in main.log.raw if TOKEN in line or "build-secret" in line]
+        assert clear == ["::add-mask::build-secret", f"::add-mask::{TOKEN}"]
+        assert TOKEN not in main.summary
+        post = main.job.post(main.state)
+        assert post.log.raw[0] == f"::add-mask::{TOKEN}"
+
+
+def test_each_phase_is_a_group_with_its_duration(tmp_path: Path) -> None:
+    with FaultyHub(building("one\n", "two")) as hub:
+        log = start(tmp_path, hub).log
+        assert [data for _, data in log.named("group")] == ["waiting", "building", "ready"]
+        assert len(log.named("endgroup")) == 3
+        assert log.lines[0] == f"clinder: launching gh/org/repo/{'a' * 40} on {hub.url}"
+        assert "one" in log.lines
+        assert any(line.startswith("building took 0.") for line in log.lines)
+        assert log.lines[-1] == f"clinder: ready: {hub.session_url}"
+
+
+def test_step_debug_shows_every_event_without_its_token(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        main = job(tmp_path, env={"RUNNER_DEBUG": "1"}).main(hub_url=hub.url).finish()
+        assert any('"phase": "ready"' in line for line in main.log.lines)
+        assert sum(TOKEN in line for line in main.log.raw) == 1
+
+
+@pytest.mark.parametrize("message", HOSTILE)
+def test_nothing_in_a_build_log_is_a_command(tmp_path: Path, message: str) -> None:
+    with FaultyHub(building(message, message + "\n")) as hub:
+        log = start(tmp_path, hub).log
+        assert {name for name, _, _ in log.commands} <= {"add-mask", "group", "endgroup"}
+        assert len(log.named("endgroup")) == len(log.named("group")) == 3
+        assert log.named("add-mask") == [({}, TOKEN)]
+
+
+def test_a_log_that_knows_the_token_of_its_guard_is_no_command_either(tmp_path: Path) -> None:
+    """A build can't know it; but were it to leak, it would still not end the guard."""
+
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("building", "begun\n")
+        token = ""
+        while not token:
+            guards = [line for line in list(step.log.raw) if line.startswith("::stop-commands::")]
+            token = guards[-1].rpartition("::")[2] if guards else ""
+            time.sleep(0.05)
+        for form in (token, token.upper()):
+            exchange.event("building", f"::{form}::\n::error::owned\n##[{form}]\n::error::owned\n")
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        step = job(tmp_path).main(hub_url=hub.url)
+        log = step.finish().log
+        assert log.named("error") == []
+        assert sum("::error::owned" in line for line in log.lines) == 4
+
+
+@pytest.mark.parametrize("message", HOSTILE)
+@pytest.mark.parametrize("after", ["built", "building", "waiting"])
+def test_nothing_in_a_failure_is_a_command(tmp_path: Path, message: str, after: str) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event(after, "so far\n")
+        exchange.event("failed", message)
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        main = start(tmp_path, hub, timeout="3")
+        assert main.code in (1, 3)
+        assert len(main.log.named("error")) == 1
+        assert {name for name, _, _ in main.log.commands} <= {"group", "endgroup", "error"}
+
+
+def test_a_failed_build_is_one_annotation_with_the_end_of_its_log_outside_the_groups(tmp_path: Path) -> None:
+    with FaultyHub(building(*(f"line {number}\n" for number in range(50)), "::error::owned\n", then="failed")) as hub:
+        main = start(tmp_path, hub)
+        assert main.code == 1
+        [(properties, message)] = main.log.named("error")
+        assert "could not build" in message
+        assert properties["title"] == "clinder: no session, for good"
+        raw = main.log.raw
+        outside = raw[max(index for index, line in enumerate(raw) if line == "::endgroup::") :]
+        assert "line 49" in outside
+        assert "line 10" not in outside
+
+
+def test_the_hubs_words_are_in_the_annotation(tmp_path: Path) -> None:
+    with FaultyHub(building(then="failed", status_code=403, message="Requests from X are not allowed\n")) as hub:
+        main = start(tmp_path, hub)
+        [(_, message)] = main.log.named("error")
+        assert "Requests from X are not allowed" in message
+        assert len(message.splitlines()) == 2
+
+
+def test_nothing_that_a_hub_sends_adds_a_line_to_a_file(tmp_path: Path) -> None:
+    evil = "x\nPATH=/evil\nghadelimiter\nLD_PRELOAD=/evil"
+    with FaultyHub(building(image=evil, binder_persistent_request=f"v2/gh/a/b/{evil}")) as hub:
+        main = start(tmp_path, hub)
+        assert main.env.keys() == {"JUPYTER_BASE_URL", "JUPYTER_TOKEN"}
+        assert main.outputs.keys() == {"url", "token", "image", "ref", "launch-url"}
+        assert main.state.keys() == {"url", "token"}
+        assert "\n" not in "".join(main.outputs.values())
+
+
+def test_the_summary_says_what_ran_where_and_escapes_what_the_hub_sent(tmp_path: Path) -> None:
+    markup = "<script>alert(1)</script>|[x](http://evil/)`code`*"
+    with FaultyHub(building("a line\n", image=markup, binder_persistent_request=f"v2/gh/org/repo/{'c' * 40}")) as hub:
+        summary = start(tmp_path, hub).summary
+        assert "c" * 40 in summary
+        assert f"(<{hub.url}v2/gh/org/repo/{'c' * 40}>)" in summary
+        assert re.search(r"^\| building \| \d\.\d s \|$", summary, re.MULTILINE)
+        assert "<script>" not in summary
+        assert "[x](" not in summary
+        [row] = [line for line in summary.splitlines() if line.startswith("| Image")]
+        assert row.count("|") - row.count("\\|") == 3
+
+
+@pytest.mark.parametrize("name", ["GITHUB_OUTPUT", "GITHUB_ENV", "GITHUB_STATE"])
+def test_when_the_session_can_not_be_handed_over_it_is_stopped_and_the_step_fails(tmp_path: Path, name: str) -> None:
+    def remove(exchange: Exchange) -> None:
+        exchange.stream()
+        the_job._set[name.removeprefix("GITHUB_")].unlink()
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(remove) as hub:
+        the_job = job(tmp_path)
+        step = the_job.main(hub_url=hub.url)
+        assert step.process.wait(30) == 1
+        assert (hub.launched, hub.stopped) == (1, 1)
+        step._reader.join()
+        assert len(step.log.named("error")) == 1
+
+
+def test_a_session_that_is_already_gone_is_a_note(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path)
+        main = the_job.main(hub_url=hub.url).finish()
+        hub.session = lambda exchange: exchange.page("404 Not Found")
+        post = the_job.post(main.state)
+        assert post.code == 0
+        assert post.log.lines == [f"Already gone: {hub.session_url}"]
+
+
+def test_a_session_that_can_not_be_stopped_is_a_warning(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path)
+        main = the_job.main(hub_url=hub.url).finish()
+        hub.session = lambda exchange: exchange.page("403 Forbidden", "{}", "application/json")
+        post = the_job.post(main.state)
+        assert post.code == 0
+        assert len(post.log.named("warning")) == 1
+
+
+def test_a_post_step_without_state_touches_no_server(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path, env={"JUPYTER_BASE_URL": hub.session_url, "JUPYTER_TOKEN": TOKEN})
+        the_job.inputs = {}
+        post = the_job.post({})
+        assert (post.code, hub.requests) == (0, [])
+
+
+@pytest.mark.parametrize("phase", ["building", "launching"])
+def test_cancelling_leaves_no_server(tmp_path: Path, phase: str) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event(phase, "so far\n")
+        if phase == "launching":
+            time.sleep(3)
+            exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        step = job(tmp_path).main(hub_url=hub.url)
+        step.wait_for("so far")
+        step.cancel()
+        assert step.finish().code == 128 + signal.SIGINT
+        assert hub.launched == hub.stopped == (phase == "launching")
+        assert step.outputs == step.env == step.state == {}

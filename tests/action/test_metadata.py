@@ -1,0 +1,136 @@
+"""The Action's interface and the workflows that users copy: valid, harmless, and the same in code and documentation."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from actions_toolkit import core
+
+from clinder import action
+from clinder.hub import DEFAULT_TIMEOUT
+from clinder.spec import DEFAULT_HUB
+from tests.action.conftest import executable
+from tests.action.runner import ROOT
+
+METADATA: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
+WORKFLOWS = sorted((ROOT / "examples" / "workflows").glob("*.yml"))
+REFERENCE = (ROOT / "docs" / "reference" / "action.md").read_text()
+
+# GitHub's own list: the colours, and the icons of Feather 4.28 without these.
+COLOURS = {"white", "black", "yellow", "blue", "green", "orange", "red", "purple", "gray-dark"}
+OMITTED = {"coffee", "columns", "divide-circle", "divide-square", "divide", "frown", "hexagon", "key", "meh"}
+OMITTED |= {"mouse-pointer", "smile", "tool", "x-octagon"}
+
+
+# What is not for an example to decide: a hash says nothing to its reader, and is old when it is copied; and which
+# version of MyST builds a book is the book's own affair.
+ZIZMOR = """\
+rules:
+  unpinned-uses:
+    config:
+      policies: {actions/checkout: ref-pin, org/clinder-action: ref-pin}
+  adhoc-packages:
+    disable: true
+"""
+
+
+def run(name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([executable(name), *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def documented(heading: str) -> dict[str, list[str]]:
+    """The rows of the first table below a heading of the reference, by their first cell's code."""
+    section = REFERENCE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return {cells[0].strip("`"): cells[1:] for cells in rows}
+
+
+def test_there_are_workflows_to_copy() -> None:
+    assert WORKFLOWS
+
+
+@pytest.mark.parametrize(("schema", "files"), [("actions", [ROOT / "action.yml"]), ("workflows", WORKFLOWS)])
+def test_github_takes_it(schema: str, files: list[Path]) -> None:
+    done = run("check-jsonschema", "--builtin-schema", f"vendor.github-{schema}", *files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actionlint_finds_nothing() -> None:
+    # Without the linters of shells and Python that happen to be on this machine.
+    done = run("actionlint", "-no-color", "-shellcheck=", "-pyflakes=", *WORKFLOWS)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_zizmor_finds_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "zizmor.yml"
+    config.write_text(ZIZMOR)
+    options = ["--offline", "--no-progress", "--color=never", f"--config={config}"]
+    done = run("zizmor", *options, ROOT / "action.yml", *WORKFLOWS)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_marketplace_takes_the_branding() -> None:
+    branding = METADATA["branding"]
+    assert branding["color"] in COLOURS
+    assert re.fullmatch(r"[a-z]+(-[a-z0-9]+)*", branding["icon"])
+    assert branding["icon"] not in OMITTED
+
+
+def test_the_entrypoints_can_be_executed() -> None:
+    for entrypoint in (METADATA["runs"]["entrypoint"], METADATA["runs"]["post-entrypoint"]):
+        path = ROOT / entrypoint.lstrip("/")
+        assert path.stat().st_mode & 0o111 == 0o111
+        assert path.read_text().startswith("#!/usr/local/bin/python3 -I\n")
+
+
+def test_every_input_is_documented_with_its_default() -> None:
+    table = documented("Inputs")
+    assert list(table) == list(METADATA["inputs"])
+    for name, described in METADATA["inputs"].items():
+        assert described["description"].endswith("."), name
+        # Where there is none, the cell may say what happens then, but is no value.
+        code = re.fullmatch(r"`([^`]*)`", table[name][0])
+        assert (code and code[1]) == described.get("default"), name
+
+
+def test_every_output_is_documented_and_written() -> None:
+    outputs = list(METADATA["outputs"])
+    assert list(documented("Outputs and variables")) == outputs
+    written = re.findall(r"core\.set_output\(\s*(\S+),", Path(action.__file__).read_text())
+    assert [name.strip('"') for name in written] == outputs
+
+
+def test_every_input_is_read_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+
+    def get_input(name: str) -> str:
+        read.append(name)
+        return ""
+
+    monkeypatch.setattr(core, "get_input", get_input)
+    monkeypatch.setattr(action, "Signals", lambda: None)  # they are pytest's
+    for name in ("ACT", "GITHUB_REPOSITORY", "GITHUB_EVENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(SystemExit):  # there is nothing to launch
+        action.main()
+    assert set(read) == set(METADATA["inputs"])
+
+
+def test_defaults_are_those_of_the_command_line() -> None:
+    assert METADATA["inputs"]["hub-url"]["default"] == DEFAULT_HUB
+    assert float(METADATA["inputs"]["timeout"]["default"]) == DEFAULT_TIMEOUT
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_to_copy_sets_only_inputs_that_there_are(workflow: Path) -> None:
+    jobs = yaml.safe_load(workflow.read_text())["jobs"]
+    steps = [step for job in jobs.values() for step in job.get("steps", ())]
+    uses = [step for step in steps if step.get("uses", "").startswith("org/clinder-action@")]
+    assert uses
+    for step in uses:
+        assert step.get("with", {}).keys() <= METADATA["inputs"].keys()

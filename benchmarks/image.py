@@ -1,0 +1,107 @@
+"""What the Action's image costs: its size, its build, the time to its first request, its memory during a long log.
+
+`python -m benchmarks.image`, in the repository's root. It needs a Docker engine on Linux that has the base image, and
+for the build a package index; README.md says what each figure means.
+"""
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+from time import monotonic
+
+from benchmarks.run import serving
+from benchmarks.stream import PAUSE
+
+ROOT = Path(__file__).parents[1]
+RUNS = 7
+LINES = 200_000
+LIMIT = 600  # seconds for one command
+
+# The clock of this is the same for all processes of a machine, those in containers included.
+CLOCK = "import time; print(time.monotonic())"
+
+# The kernel's own count for a control group, version 2 or 1; the page cache is in it.
+PEAK = "cat /sys/fs/cgroup/memory.peak /sys/fs/cgroup/memory/memory.max_usage_in_bytes 2>/dev/null || true"
+
+
+def docker(*words: str) -> str:
+    """What a command of Docker's prints."""
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False, timeout=LIMIT)
+    if done.returncode:
+        sys.exit(f"docker {' '.join(words)} failed with status {done.returncode}\n{done.stderr[-1000:]}")
+    return done.stdout
+
+
+def run(*words: str) -> str:
+    """What a container prints; it has this machine's network, so that no bridge is set up."""
+    return docker("run", "--rm", "--network", "host", *words)
+
+
+def action(image: str, hub: str, *words: str, entrypoint: str = "/entrypoint.py") -> str:
+    """What the Action's first step prints; commands for a runner are among it."""
+    inputs = ["--env", f"INPUT_HUB-URL={hub}", "--env", "INPUT_REPO=org/repo"]
+    return run(*inputs, "--entrypoint", entrypoint, image, *words)
+
+
+def size(image: str) -> int:
+    """The image's size in bytes, uncompressed."""
+    return int(docker("image", "inspect", "--format", "{{.Size}}", image))
+
+
+def to_python(base: str) -> float:
+    """Seconds from `docker run` to a Python that runs."""
+    began = monotonic()
+    return float(run(base, "python3", "-c", CLOCK)) - began
+
+
+def to_request(image: str) -> float:
+    """Seconds from `docker run` to the Action's request at the hub, which says when it is ready: a pause later."""
+    with serving("wait", 0) as hub:
+        began = monotonic()
+        action(image, hub.url)
+        return float(hub.output.readline()) - PAUSE - began
+
+
+def memory(image: str) -> int:
+    """The most bytes that the container held while the Action printed a long log."""
+    with serving("events", LINES) as hub:
+        printed = action(image, hub.url, "-c", f"/usr/local/bin/python3 -I /entrypoint.py; {PEAK}", entrypoint="bash")
+    lines = len(set(re.findall(r"line-(\d{7})", printed)))
+    if lines != LINES:
+        sys.exit(f"of {LINES} lines {lines} were printed")
+    return int(printed.splitlines()[-1])
+
+
+def main() -> None:
+    """Build, measure, print a table."""
+    [base] = re.findall(r"^FROM (\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    image = f"clinder-benchmark:{uuid.uuid4().hex}"
+    began = monotonic()
+    docker("build", "--no-cache", "--tag", image, str(ROOT))
+    build = monotonic() - began
+    try:
+        to_python(base), to_request(image)  # uncounted: afterwards their files are in the page cache
+        pairs = [(to_python(base), to_request(image)) for _ in range(RUNS)]
+        figures = {
+            "image above its base, MB": (size(image) - size(base)) / 1e6,
+            "build without cache, s": build,
+            f"docker run to a Python that runs, in {base}, s": statistics.median(empty for empty, _ in pairs),
+            "docker run to the first request, s": statistics.median(request for _, request in pairs),
+            "the difference, s": statistics.median(request - empty for empty, request in pairs),
+            f"peak memory, {LINES:,} lines, MiB": memory(image) / 2**20,
+        }
+    finally:
+        docker("image", "rm", image)
+    labels = json.loads(docker("image", "inspect", "--format", "{{json .Config.Labels}}", base)) or {}
+    print("The base is a stand-in." if "clinder.stand-in" in labels else f"The base is {base}.", end="\n\n")
+    print("| measurement | |\n| --- | ---: |")
+    for name, figure in figures.items():
+        print(f"| {name} | {figure:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

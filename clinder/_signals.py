@@ -44,8 +44,11 @@ class Signals:
         if self._taken is not None:
             raise Signalled(self._taken)
 
-    def release(self, *, spare_interrupt: bool) -> None:
-        """Raise from now on, but leave SIGINT alone if it is somebody else's."""
-        self._spared = signal.SIGINT if spare_interrupt else None
+    def spare_interrupt(self) -> None:
+        """Leave SIGINT alone from now on: it is somebody else's."""
+        self._spared = signal.SIGINT
+
+    def release(self) -> None:
+        """Raise from now on."""
         self._held = False
         self.check()

@@ -91,10 +91,11 @@ def _call(words: list[str], env: dict[str, str], signals: Signals) -> int:
     import subprocess
 
     signals.check()
+    if _is_foreground():  # Ctrl-C in a terminal reaches the command as well, and what it means is the command's to say
+        signals.spare_interrupt()
     process = subprocess.Popen(words, env={**os.environ, **env})
     try:
-        # Ctrl-C in a terminal reaches the command as well, and what it means is the command's to say.
-        signals.release(spare_interrupt=_is_foreground())
+        signals.release()
         code = process.wait()
     except Signalled as signalled:
         process.send_signal(signalled.number)

@@ -81,8 +81,8 @@ def test_the_end_of_the_terminal_stops_the_session(clinder: Clinder) -> None:
 def test_ctrl_c_in_a_terminal_is_the_commands_to_handle(clinder: Clinder) -> None:
     patient = (
         "import time\n"
-        "print('begun', flush=True)\n"
         "try:\n"
+        "    print('begun', flush=True)\n"
         "    time.sleep(60)\n"
         "except KeyboardInterrupt:\n"
         "    time.sleep(1); print('handled', flush=True)\n"

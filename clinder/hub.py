@@ -16,18 +16,18 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from html import unescape
 from math import ceil
-from queue import Empty, SimpleQueue
+from queue import Empty, Queue
 from socket import EAI_NONAME, gaierror
 from ssl import SSLCertVerificationError
 from types import FrameType
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import requests
 
@@ -35,6 +35,7 @@ from clinder._http import NETWORK_ERRORS, Client, caused_by, describe, proxies
 from clinder.errors import (
     BuildFailed,
     DeadlineExceeded,
+    HubError,
     HubRefused,
     HubUnavailable,
     SessionError,
@@ -57,6 +58,11 @@ _STOP_TIMEOUT = 2.0
 _LINGER = 0.5
 
 _LONGEST_PAUSE = 60.0
+# A hub or member that has failed so often in a row is left for another, if there is one.
+_ATTEMPTS = 3
+# Which members a federation has is asked for so long at most, and so many of them are tried at most.
+_MEMBERS_TIMEOUT = 5.0
+_MOST_MEMBERS = 16
 _TICK = 0.1
 _LOG_TAIL = 20
 _CHUNK = 1 << 16
@@ -80,19 +86,26 @@ class BinderHub:
         return f"BinderHub({self.url!r})"
 
     def launch(
-        self, spec: RepoSpec, *, timeout: float = DEFAULT_TIMEOUT, on_event: Callable[[Event], None] | None = None
+        self,
+        spec: RepoSpec,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        on_event: Callable[[Event], None] | None = None,
+        fallback_hubs: Sequence["BinderHub"] = (),
     ) -> Session:
         """Build (if need be) and launch a repository; return the session.
 
         ``timeout`` is one deadline in seconds over everything, retries included. ``on_event`` is called with each event
         of the hub, in this thread, and with events of clinder's own in the phases "retrying" and "stopping".
+        ``fallback_hubs`` are tried in their order when this one is unreachable, full, bans the network or limits the
+        rate beyond the deadline, or keeps failing; the session's ``hub`` says which it was.
 
         Raises `HubRefused` or `BuildFailed` when the hub said no for good, `HubUnavailable` when it could not be
         reached or kept failing, and `DeadlineExceeded`. In the main thread a signal whose handler raises (Ctrl-C and
         its KeyboardInterrupt, for one) ends the launch as well: the exception comes out of here, up to ten seconds
         later if the hub has to be waited for so that no server is left.
         """
-        return _Launch(self, spec, timeout, on_event).run()
+        return _Launch([self, *fallback_hubs], spec, timeout, on_event).run()
 
     def build_url(self, spec: RepoSpec) -> str:
         """Return the URL of the build stream, build token included."""
@@ -101,31 +114,50 @@ class BinderHub:
 
 
 class _Trouble(Exception):
-    """A failure that is worth another try, after so many seconds if the hub said how long."""
+    """A failure that is worth another try: after so many seconds if the hub said how long, or ``elsewhere`` at once.
 
-    def __init__(self, what: str, wait: float | None = None) -> None:
+    When it is ``final``, asking this hub again would bring the same. A ``broken`` stream's build goes on at the hub.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        wait: float | None = None,
+        *,
+        elsewhere: bool = False,
+        final: HubError | None = None,
+        broken: bool = False,
+    ) -> None:
         super().__init__(what)
-        self.what = what
+        self.what = _sentence(what)
         self.wait = wait
+        self.elsewhere = elsewhere
+        self.final = final
+        self.broken = broken
 
 
 class _Launch:
     """One call of launch(), from the first request to the session or the error."""
 
     def __init__(
-        self, hub: BinderHub, spec: RepoSpec, timeout: float, on_event: Callable[[Event], None] | None
+        self, hubs: list[BinderHub], spec: RepoSpec, timeout: float, on_event: Callable[[Event], None] | None
     ) -> None:
         if timeout <= 0:
             raise UsageError(f"The timeout must be more than 0 seconds, not {timeout:g}.")
-        self.hub = hub
+        self.hubs = hubs  # those that may still be of use
         self.spec = spec
         self.timeout = timeout
         self.on_event = on_event
         self.deadline = time.monotonic() + timeout
+        self.places: deque[tuple[BinderHub, str]] = deque()  # hubs and members of a federation that are next
+        self.refusals: dict[str, HubError] = {}  # for good, by who refused
+        self.due: dict[BinderHub, float] = {}  # the hubs that may be asked again after this round, and from when on
+        self.attempts = 0  # at this place, in a row
+        self._enter(hubs[0], hubs[0].url)
+        self.places.extend((hub, hub.url) for hub in hubs[1:])
         self.phase = ""
+        self.heard = 0.0  # when
         self.log: deque[str] = deque(maxlen=_LOG_TAIL)
-        self.front_door = hub.build_url(spec)
-        self.address = self.front_door  # where to ask next: there, or the member of the federation it sent us to
         self.asking = False  # whether the hub may be launching: not between two attempts
         self.response: requests.Response | None = None  # the open stream
         # Why this launch is to end without a session, and when to stop listening. Set by a signal's handler, a callback
@@ -148,24 +180,109 @@ class _Launch:
             self.done.set()
 
     def _persist(self, http: requests.Session) -> Session:
-        attempts = 0
+        pauses = 0  # in a row
         while True:
-            began = time.monotonic()
-            attempts += 1
+            began = self.heard = time.monotonic()
+            self.attempts += 1
             try:
                 return self._attempt(http)
             except _Trouble as trouble:
                 if time.monotonic() - began > _LONGEST_PAUSE:
-                    attempts = 1  # it worked for a while: this is a new trouble
-                self._pause(trouble, attempts)
+                    pauses = 0
+                if trouble.broken and self.heard - began > _LONGEST_PAUSE:
+                    self.attempts = 1  # it worked for a while: this is a new trouble
+                self._raise_end()
+                if trouble.wait is not None and trouble.wait >= self._remaining():
+                    trouble.final = HubUnavailable(
+                        trouble.what, f"That is past the deadline ({self.timeout:g} s). {_OTHER_TIME}"
+                    )
+                enough = trouble.elsewhere or trouble.final or self.attempts >= _ATTEMPTS
+                if enough and self._move_on(http, trouble):
+                    continue
+                pauses += 1
+                self._pause(trouble, pauses)
+
+    def _move_on(self, http: requests.Session, trouble: _Trouble) -> bool:
+        """Go to the next place; return whether to try it at once. After the last it is the first, and worth a pause."""
+        self.phase, self.asking = "", False
+        if trouble.final:
+            self.refusals[self.who] = trouble.final
+        else:
+            due = time.monotonic() + trouble.wait if trouble.wait and self.place == self.hub.url else 0.0
+            self.due[self.hub] = max(due, self.due.get(self.hub, 0.0))
+        if self.member:
+            self.places.extendleft(reversed(self._other_members(http)))
+        self._raise_end()
+        at_once = bool(self.places)
+        if not at_once:
+            trouble.wait = self._begin_again()
+        hub, place = self.places.popleft()
+        if place != self.place:
+            self.log.clear()
+        self._enter(hub, place)
+        if at_once:
+            self._tell(Event("retrying", f"{trouble.what} Trying {place} now.", {}))
+        return at_once
+
+    def _begin_again(self) -> float | None:
+        """Line up the hubs that did not refuse for good; return how long to wait if all of them said so."""
+        self.hubs = [hub for hub in self.hubs if hub in self.due]
+        if not self.hubs:
+            errors = list(self.refusals.values())
+            error = next((error for error in errors if isinstance(error, HubUnavailable)), errors[-1])
+            raise type(error)(" ".join(error.message for error in errors), error.hint)
+        now = time.monotonic()
+        start = max(now, min(self.due.values()))
+        for hub in self.hubs:
+            if self.due[hub] <= start:
+                del self.due[hub]
+                self.places.append((hub, hub.url))
+        return start - now or None
+
+    def _enter(self, hub: BinderHub, place: str) -> None:
+        self.hub = hub
+        self.place = place  # a hub, or a member of its federation
+        self.path = hub.build_url(self.spec)[len(hub.url) :]
+        self.front_door = place + self.path
+        self.address = self.front_door  # where to ask next: there, or the member that the hub sent us to
+        self.member = ""  # the latter
+        self.who = place  # of the two, who answered last
+        self.attempts = 0
+
+    def _other_members(self, http: requests.Session) -> list[tuple[BinderHub, str]]:
+        """Return the members of the federation but the one that failed; not every hub that redirects is one.
+
+        ``{"active_hosts": {"name": {"url": "https://member", ...}, ...}}`` (mybinder.org-deploy, federation-redirect).
+        """
+        urls: dict[str, None] = {}
+        junk = (*NETWORK_ERRORS, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+        with suppress(*junk):
+            for host in self._active_hosts(http).values():
+                with suppress(*junk):
+                    urls[check_url(host["url"], "a member's URL")] = None
+        # The front door itself may be one of them, and would lead to where we were.
+        return [(self.hub, url) for url in urls if url not in (self.member, self.hub.url)][:_MOST_MEMBERS]
+
+    def _active_hosts(self, http: requests.Session) -> Any:
+        until = time.monotonic() + _MEMBERS_TIMEOUT
+        content = b""
+        with self._get(http, f"{self.hub.url}active_hosts", _MEMBERS_TIMEOUT, until) as self.response:
+            try:
+                while chunk := self.response.raw.read1(_CHUNK, decode_content=True):
+                    content += chunk
+                    if len(content) > _CHUNK or time.monotonic() > until:
+                        return {}
+            finally:
+                self.response = None
+        return json.loads(content)["active_hosts"]
 
     # One attempt
 
     def _attempt(self, http: requests.Session) -> Session:
         self.phase = ""
         self.asking = True
+        self._raise_end()  # a signal since the last look must not reach one more hub
         with self._open(http) as response:
-            self.response = response
             try:
                 return self._follow(response)
             except NETWORK_ERRORS as error:
@@ -178,22 +295,38 @@ class _Launch:
         """Return the open event stream, after redirects."""
         address, self.address = self.address, self.front_door
         try:
-            response = self._get(http, address)
+            response = self._get(http, address, self.hub.silence)
         except requests.exceptions.TooManyRedirects:
-            raise HubRefused(f"{self.hub.url} redirects in circles.", _NO_HUB) from None
+            raise self._no_hub("redirects in circles") from None
         except NETWORK_ERRORS as error:
+            request = getattr(error, "request", None)
+            self._arrive(getattr(request, "url", None) or address)
             raise self._unreachable(error) from None
+        except ValueError:  # no exception of requests: of the parser of URLs, about a redirect's
+            raise self._no_hub(_NO_ADDRESS) from None
+        self.response = response
         try:
+            self._arrive(response.url)
             self._check(response, at_front_door=address == self.front_door)
         except BaseException:
+            self.response = None
             response.close()
             raise
         self.address = response.url
         return response
 
-    def _get(self, http: requests.Session, address: str) -> requests.Response:
+    def _arrive(self, url: str) -> None:
+        """Note who answers: the place that was asked, or the member of a federation that it redirects to."""
+        self.who = url.removesuffix(self.path) if url.endswith(self.path) else urljoin(url, "/")
+        if self.who != self.place and self.place == self.hub.url:
+            self.member = self.who
+
+    def _get(
+        self, http: requests.Session, address: str, silence: float, until: float = float("inf")
+    ) -> requests.Response:
         """Request address in a thread: neither a name server nor a slow proxy knows of our deadline and signals."""
-        answers: SimpleQueue[requests.Response | Exception] = SimpleQueue()
+        # No SimpleQueue: its get() forgets the timeout when a signal comes at the end of it (CPython before 3.13).
+        answers: Queue[requests.Response | Exception] = Queue()
         abandoned = threading.Event()
 
         def get() -> None:
@@ -202,7 +335,7 @@ class _Launch:
                     address,
                     # Exactly so: a hub compares the header as a whole. Unencoded: a compressor would hold events back.
                     headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
-                    timeout=(_CONNECT_TIMEOUT, self.hub.silence),
+                    timeout=(_CONNECT_TIMEOUT, silence),
                     proxies=proxies(address),
                     stream=True,
                 )
@@ -221,6 +354,9 @@ class _Launch:
                 if self.end is not None and time.monotonic() >= self.cut_at:
                     abandoned.set()
                     raise self.end from None
+                if time.monotonic() >= until:
+                    abandoned.set()
+                    raise TimeoutError from None
                 continue
             if isinstance(answer, Exception):
                 raise answer
@@ -233,12 +369,17 @@ class _Launch:
         if status == 200 and kind == "text/event-stream":
             return
         said = _words(response)
-        what = f"{self.hub.url} answered HTTP {status}" + (f": {said}" if said else "")
+        what = f"{self.who} answered HTTP {status}" + (f": {said}" if said else "")
         if status == 429 or status >= 500 or not at_front_door:
-            raise _Trouble(what, _retry_after(response.headers.get("Retry-After")) or _said_wait(said))
+            wait = _retry_after(response.headers.get("Retry-After")) or _said_wait(said)
+            raise _Trouble(what, wait, elsewhere=status != 429 and self.who == self.place)
         if status >= 400:
-            raise HubRefused(what, _NO_HUB)
-        raise HubRefused(f"{self.hub.url} answered with {kind or 'something'} instead of an event stream.", _NO_HUB)
+            raise self._no_hub(what.removeprefix(f"{self.who} "))
+        raise self._no_hub(f"answered with {kind or 'something'} instead of an event stream")
+
+    def _no_hub(self, what: str) -> _Trouble:
+        what = _sentence(f"{self.who} {what}")
+        return _Trouble(what, final=HubRefused(what, _NO_HUB))
 
     def _follow(self, response: requests.Response) -> Session:
         """Read the stream to its verdict."""
@@ -251,7 +392,7 @@ class _Launch:
                     self._tell(event)
                     self._raise_end()
                     raise self._failure(event)
-                self._enter(event.phase)
+                self._begin(event.phase)
             self.log.append(event.message)
             self._tell(event)
         self._give_up_on(response)
@@ -263,11 +404,12 @@ class _Launch:
         # the answer below them does; urllib3's own costs three times as much, for each line of a log.
         read1 = getattr(response.raw._original_response, "read1", response.raw.read1)
         while chunk := read1(_CHUNK):
+            self.heard = time.monotonic()
             yield chunk
             if self.end is not None and time.monotonic() >= self.cut_at:
                 return  # what was shut down for reading still gives what had arrived, and a busy hub sends on
 
-    def _enter(self, phase: str) -> None:
+    def _begin(self, phase: str) -> None:
         if phase == "unknown":
             return
         if self.end is not None and phase in LAUNCH_PHASES and self.phase not in LAUNCH_PHASES:
@@ -299,7 +441,7 @@ class _Launch:
             )
         except UsageError as error:
             raise HubRefused(
-                f"{self.hub.url} launched a server but sent no usable address for it. {error.message}",
+                f"{self.who} launched a server but sent no usable address for it. {error.message}",
                 "This is a fault of the hub: tell its operators. The hub will stop the server when it has been idle.",
             ) from None
 
@@ -320,15 +462,17 @@ class _Launch:
 
     def _failure(self, event: Event) -> Exception:
         """Tell from a failed event whether to try again (_Trouble) or not (HubRefused, BuildFailed)."""
-        said = plain(event.message).strip()
-        what = f"{self.hub.url} said: {said}" if said else f"{self.hub.url} gave no reason"
+        said = _without_token(plain(event.message).strip())
+        what = f"{self.who} said: {said}" if said else f"{self.who} gave no reason"
         status = event.data.get("status_code")
         status = status if isinstance(status, int) else None
         wait = _said_wait(said)
         if status == 429 or re.search(
             r"too many users|try again (in|soon|later)|please try again", said, re.IGNORECASE
         ):
-            return _Trouble(what, wait)
+            return _Trouble(what, wait, elsewhere="too many users" in said.lower())
+        if re.match(r"Requests from .* not allowed", said):
+            return _Trouble(what, final=HubRefused(what, _refused_hint(status, said)))
         if status is not None and 400 <= status < 500:
             return HubRefused(what, _refused_hint(status, said))
         if status is not None and status >= 500:
@@ -338,25 +482,26 @@ class _Launch:
         if self.phase in ("", "waiting"):
             return HubRefused(what, _refused_hint(status, said))
         log = tuple(line for text in self.log for line in plain(text).splitlines())[-_LOG_TAIL:]
-        what = f"{self.hub.url} could not build {self.spec}" + (f": {said}" if said else ".")
+        what = f"{self.who} could not build {self.spec}" + (f": {said}" if said else ".")
         return BuildFailed(
             what, "The last lines of the build's log are above: correct the repository's environment.", log
         )
 
     def _broken(self, how: str) -> _Trouble:
-        return _Trouble(f"The connection to {self.hub.url} broke while {self.phase or 'waiting'}: {how}")
+        return _Trouble(f"The connection to {self.who} broke while {self.phase or 'waiting'}: {how}", broken=True)
 
-    def _unreachable(self, error: Exception) -> Exception:
+    def _unreachable(self, error: Exception) -> _Trouble:
         """Tell a network that may come back from an address that never will."""
-        what = f"{self.hub.url} could not be reached: {describe(error)}"
+        what = _sentence(f"{self.who} could not be reached: {describe(error)}")
         unknown = caused_by(error, gaierror)
+        final: HubError | None = None
         if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
-            return HubRefused(f"{self.hub.url} redirects to an address that is none.", _NO_HUB)
+            return self._no_hub(_NO_ADDRESS)
         if isinstance(unknown, gaierror) and unknown.errno == EAI_NONAME:
-            return HubUnavailable(what, "Check the spelling of the hub's URL, and the network.")
-        if caused_by(error, SSLCertVerificationError):
-            return HubUnavailable(what, "Check the hub's URL; for a certificate of your own, set REQUESTS_CA_BUNDLE.")
-        return _Trouble(what)
+            final = HubUnavailable(what, "Check the spelling of the hub's URL, and the network.")
+        elif caused_by(error, SSLCertVerificationError):
+            final = HubUnavailable(what, "Check the hub's URL; for a certificate of your own, set REQUESTS_CA_BUNDLE.")
+        return _Trouble(what, elsewhere=self.who == self.place, final=final)
 
     def _pause(self, trouble: _Trouble, attempts: int) -> None:
         """Wait before the next attempt, as long as the hub said or as is usual; raise when there is no time left."""
@@ -365,13 +510,9 @@ class _Launch:
         if wait is None:  # exponential, with jitter, so that many who were refused together do not come back together
             wait = min(2.0 ** (attempts - 1), _LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311
         if wait >= self._remaining():
-            hint = f"There is no time for another attempt before the deadline ({self.timeout:g} s)."
-            if trouble.wait is not None:
-                hint = f"That is past the deadline ({self.timeout:g} s)."
-            raise HubUnavailable(
-                _sentence(trouble.what), f"{hint} Try later, with a longer timeout, or on another hub."
-            )
-        self._tell(Event("retrying", f"{_sentence(trouble.what)} Trying again in {ceil(wait)} s.", {}))
+            hint = f"There is no time for another attempt before the deadline ({self.timeout:g} s). {_OTHER_TIME}"
+            raise HubUnavailable(trouble.what, hint)
+        self._tell(Event("retrying", f"{trouble.what} Trying again in {ceil(wait)} s.", {}))
         self.asking = False
         self._raise_end()
         time.sleep(wait)
@@ -430,7 +571,7 @@ class _Launch:
 
     def _too_late(self) -> DeadlineExceeded:
         return DeadlineExceeded(
-            f"No session within {self.timeout:g} seconds: {self.hub.url} was still {self.phase or 'not answering'}.",
+            f"No session within {self.timeout:g} seconds: {self.who} was still {self.phase or 'not answering'}.",
             "Raise the timeout: a first build may take long, and goes on at the hub without anybody listening.",
         )
 
@@ -447,7 +588,7 @@ class _Launch:
             self._tell(
                 Event(
                     "stopping",
-                    f"{self.hub.url} did not hand over the server it was launching in time, "
+                    f"{self.who} did not hand over the server it was launching in time, "
                     "so it could not be stopped. The hub will when it has been idle.",
                     {},
                 )
@@ -474,6 +615,8 @@ class _Launch:
         return self.deadline - time.monotonic()
 
 
+_OTHER_TIME = "Try later, with a longer timeout, or on another hub."
+_NO_ADDRESS = "redirects to an address that is none"
 _NO_HUB = "Is that the URL of a BinderHub (like https://mybinder.org/)? Hubs that need a login are not supported."
 
 
@@ -503,7 +646,12 @@ def _words(response: requests.Response) -> str:
     except (ValueError, RecursionError, AttributeError):
         title = re.search(r"<title[^>]*>(.*?)</title", text, re.DOTALL | re.IGNORECASE)
         text = unescape(title[1]) if title else "" if "<" in text else text
-    return " ".join(plain(text).split())[:300]
+    return _without_token(" ".join(plain(text).split()))[:300]
+
+
+def _without_token(said: str) -> str:
+    """Return a hub's words without the build token, if they repeat what was asked."""
+    return re.sub(r"(build_token=)[^\s&\"'<>]+", r"\1...", said)
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -114,6 +114,7 @@ class FaultyHub:
         self.closed_after_ready: list[bool] = []
         self.reached: dict[str, threading.Event] = {}
         self.session: Answer | None = None  # instead of a well-behaved session
+        self.active_hosts: Answer | None = None  # of a federation's front door
         self.errors: list[BaseException] = []
         self._listen_after = listen_after
         self._listener = socket.socket()
@@ -169,6 +170,8 @@ class FaultyHub:
                 if "/build/" in request.path:
                     self.builds.append(request)
                     answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+                elif request.path == "/active_hosts" and self.active_hosts:
+                    answer = self.active_hosts
                 else:
                     answer = self.session or self._well_behaved_session
                 answer(Exchange(self, connection, request))

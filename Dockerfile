@@ -8,16 +8,16 @@ LABEL org.opencontainers.image.title="clinder" \
 
 # Without what the requirements of the requirements say: image.txt is complete, and leaves out what actions-toolkit names
 # but never imports for its commands (PyGithub with its cryptography: 35 MB). Its tests, which it
-# installs as a package of that very name, go too.
+# installs as a package of that very name, go too, and dulwich's.
 COPY requirements/image.txt /tmp/image.txt
 RUN PYTHONDONTWRITEBYTECODE=1 pip install --no-compile --no-cache-dir --no-deps --require-hashes \
         --disable-pip-version-check --root-user-action=ignore -r /tmp/image.txt \
-    && rm -rf /tmp/image.txt /usr/local/lib/python3.13/site-packages/tests
+    && cd /usr/local/lib/python3.13/site-packages && rm -rf /tmp/image.txt tests dulwich/tests
 
 # The base comes without bytecode. Importing writes it for what clinder uses, the standard library's part included, and
 # for nothing else: half the size of compiling everything, and no job compiles anything.
 COPY clinder /usr/local/lib/python3.13/site-packages/clinder
-RUN python3 -I -c "import argcomplete, clinder.action, clinder.cli, clinder.hub" \
+RUN python3 -I -c "import argcomplete, clinder.action, clinder.cli, clinder.hub, clinder.reuse, yaml" \
     && printf '#!/usr/local/bin/python3 -I\nfrom clinder.cli import main\nmain()\n' > /usr/local/bin/clinder \
     && chmod +x /usr/local/bin/clinder
 COPY entrypoint.py post_entrypoint.py /

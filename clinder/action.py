@@ -24,10 +24,11 @@ from actions_toolkit import core
 from clinder._signals import Signalled, Signals
 from clinder.errors import BuildFailed, ClinderError, UsageError
 from clinder.events import OWN_PHASES, Event
-from clinder.hub import DEFAULT_TIMEOUT, BinderHub
+from clinder.hub import DEFAULT_TIMEOUT
+from clinder.infer import Target, choose
 from clinder.progress import pushed
 from clinder.session import Session
-from clinder.spec import DEFAULT_HUB, RepoSpec, parse_hub, provider_named
+from clinder.spec import RepoSpec, parse_hub, provider_named
 
 
 def main() -> NoReturn:
@@ -78,7 +79,8 @@ def _stop(url: str, token: str) -> None:
 
 
 def _start(log: "Log", signals: Signals, build_token: str | None) -> None:
-    hub, spec, timeout = _inputs(build_token)
+    target, timeout = _inputs()
+    hub, *others = target.open_hubs(build_token)
 
     def watch(event: Event) -> None:
         if event.phase == "ready":
@@ -87,8 +89,10 @@ def _start(log: "Log", signals: Signals, build_token: str | None) -> None:
             core.set_secret(event.data["token"])
         log.show(event)
 
-    log.say(f"launching {spec} on {hub.url}")
-    session = hub.launch(spec, timeout=timeout, on_event=watch)
+    for line in target.lines:
+        log.say(line)
+    session = hub.launch(target.spec, timeout=timeout, on_event=watch, fallback_hubs=others)
+    session.instead_of = target.instead_of
     log.close()
     try:
         signals.check()
@@ -104,23 +108,28 @@ def _start(log: "Log", signals: Signals, build_token: str | None) -> None:
     _summarise(session, log.durations)
 
 
-def _inputs(build_token: str | None) -> tuple[BinderHub, RepoSpec, float]:
+def _inputs() -> tuple[Target, float]:
     """Return what the inputs say, and for what they leave open what the workflow is about."""
+    repo, ref, provider = (core.get_input(name) or None for name in ("repo", "ref", "provider"))
     with _naming("hub-url"):
-        url, linked = parse_hub(core.get_input("hub-url") or DEFAULT_HUB)
+        hub, *others = [line.strip() for line in core.get_input("hub-url").splitlines() if line.strip()] or [None]
+        for each in filter(None, [hub, *others]):
+            parse_hub(each)
     with _naming("timeout"):
         timeout = _seconds(core.get_input("timeout"))
-    repo, ref, provider = (core.get_input(name) for name in ("repo", "ref", "provider"))
+    with _naming("reuse-image"):
+        reuse_image = _boolean(core.get_input("reuse-image"))
     with _naming("provider"):
-        if provider:
-            provider = provider_named(provider)
-            if not repo:
-                raise UsageError("It says how to read repo, which is empty.", "Set repo too, or leave both empty.")
+        if provider and provider_named(provider) and not repo:
+            raise UsageError("It says how to read repo, which is empty.", "Set repo too, or leave both empty.")
     with _naming("repo"):
-        spec = RepoSpec.parse(repo, None, provider or None) if repo else linked or _built()
+        spec = RepoSpec.parse(repo, None, provider) if repo else None
     with _naming("ref"):
-        spec = RepoSpec(spec.repo, ref or spec.ref, spec.provider)
-    return BinderHub(url, build_token=build_token), spec, timeout
+        if ref:
+            (spec or RepoSpec("any/repository")).at(ref)
+    return choose(
+        hub=hub, fallback_hubs=others, repo=repo, ref=ref, provider=provider, reuse_image=reuse_image
+    ), timeout
 
 
 @contextmanager
@@ -139,23 +148,10 @@ def _seconds(text: str) -> float:
     return float(text)
 
 
-def _built() -> RepoSpec:
-    """Return the repository and commit that the workflow is about.
-
-    On a pull request that is its head, in the fork it may come from: the merge commit that GITHUB_SHA names there
-    is a ref of GitHub's own, which a hub can't fetch. (On pull_request_target it is the base, as for the job itself.)
-    """
-    repo, sha = os.environ.get("GITHUB_REPOSITORY", ""), os.environ.get("GITHUB_SHA", "")
-    if os.environ.get("GITHUB_EVENT_NAME") == "pull_request":
-        event = json.loads(Path(os.environ["GITHUB_EVENT_PATH"]).read_text())
-        head = event["pull_request"]["head"]
-        sha = head["sha"]
-        if head["repo"]:  # none when the fork was deleted; GitHub has its commits in the base repository too
-            repo = head["repo"]["full_name"]
-    if not (repo and sha):
-        raise UsageError("It is empty, and there is no repository that this workflow is about.", "Set it to org/repo.")
-    server = os.environ.get("GITHUB_SERVER_URL", "https://github.com")
-    return RepoSpec(repo, sha) if server == "https://github.com" else RepoSpec(f"{server}/{repo}", sha, "git")
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("", "true", "false"):
+        raise UsageError(f"{text!r} is neither true nor false.", "Expected one of them.")
+    return text.lower() == "true"
 
 
 def _hand_over(session: Session) -> None:
@@ -279,6 +275,7 @@ def _summarise(session: Session, durations: dict[str, float]) -> None:
     rows = [
         ("Repository", _escaped(f"{spec.repo} ({spec.provider})")),
         ("Commit", _escaped(commit if commit == spec.ref else f"{commit} ({spec.ref})")),
+        *([("Instead of", _escaped(str(session.instead_of)))] if session.instead_of else []),
         ("Hub", _escaped(session.hub or "")),
         ("Image", _escaped(session.image or "not known")),
         *((_escaped(phase), f"{seconds:.1f} s") for phase, seconds in durations.items()),

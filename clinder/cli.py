@@ -8,18 +8,19 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from clinder import __version__
 from clinder._signals import Signalled, Signals
 from clinder.errors import BuildFailed, ClinderError, UsageError
-from clinder.spec import DEFAULT_HUB, PROVIDERS, RepoSpec, parse_hub
+from clinder.spec import DEFAULT_HUB, PROVIDERS, RepoSpec
 
 if TYPE_CHECKING:  # these import an HTTP library, for which neither --version nor --help should wait
     from clinder.events import Event
     from clinder.hub import BinderHub
+    from clinder.infer import Target
     from clinder.session import Session
 
 # After a signal, a command gets so many seconds to end before it is killed: a GitHub runner kills everybody after ten.
@@ -161,39 +162,49 @@ def _launched(args: argparse.Namespace, signals: Signals) -> Iterator["Session"]
             signals.hold()
         progress.show(event)
 
-    url, spec = _target(args)
-    with Progress(None if args.quiet else sys.stderr) as progress, _hub(url, args.build_token) as hub:
-        progress.note(f"launching {spec} on {url}")
-        session = hub.launch(spec, timeout=args.timeout or DEFAULT_TIMEOUT, on_event=watch)
+    target = _target(args)
+    with Progress(None if args.quiet else sys.stderr) as progress, _hubs(target, args.build_token) as (hub, *others):
+        for line in target.lines:
+            progress.note(line)
+        session = hub.launch(
+            target.spec,
+            timeout=args.timeout or DEFAULT_TIMEOUT,
+            on_event=watch,
+            fallback_hubs=others,
+        )
+        session.instead_of = target.instead_of
         progress.close()
         yield session
 
 
-def _hub(url: str, build_token: str | None) -> AbstractContextManager["BinderHub"]:
-    if url == "local":
+@contextmanager
+def _hubs(target: "Target", build_token: str | None) -> Iterator[list["BinderHub"]]:
+    if target.hubs == ("local",):
         from clinder.local import EmbeddedHub
 
-        return EmbeddedHub()
-    from clinder.hub import BinderHub
+        with EmbeddedHub() as hub:
+            yield [hub]
+        return
+    yield target.open_hubs(build_token)
 
-    return nullcontext(BinderHub(url, build_token=build_token))
 
+def _target(args: argparse.Namespace) -> "Target":
+    """Return what to launch and where."""
+    from clinder.infer import Target, choose
 
-def _target(args: argparse.Namespace) -> tuple[str, RepoSpec]:
-    """Return the hub's URL (or "local") and what to launch there."""
-    hub = args.hub or os.environ.get("CLINDER_HUB") or DEFAULT_HUB
-    # The embedded hub has no repository but the current directory.
-    url, linked = (hub, RepoSpec(Path.cwd().as_uri(), provider="git")) if hub == "local" else parse_hub(hub)
-    if args.repo:
-        return url, RepoSpec.parse(args.repo, args.ref, args.provider)
-    if linked is None:
-        raise UsageError(
-            "No repository to launch.",
-            "Say which with --repo org/repo, or give a launch link (https://hub/v2/gh/org/repo/ref) as HUB.",
-        )
-    if args.provider:
-        raise UsageError("--provider says how to read --repo, and there is none.", "Add --repo, or leave it away.")
-    return url, RepoSpec(linked.repo, args.ref or linked.ref, linked.provider)
+    hub = args.hub or os.environ.get("CLINDER_HUB")
+    if hub == "local":  # which has no repository but the current directory
+        here = RepoSpec(Path.cwd().as_uri(), provider="git")
+        spec = RepoSpec.parse(args.repo, args.ref, args.provider) if args.repo else here
+        return Target((hub,), spec, (f"launching {spec} on {hub}",), None, hub_inferred=False)
+    return choose(
+        hub=hub,
+        fallback_hubs=args.fallback_hubs,
+        repo=args.repo,
+        ref=args.ref,
+        provider=args.provider,
+        reuse_image=args.reuse_image,
+    )
 
 
 def _session(args: argparse.Namespace) -> "Session":
@@ -327,15 +338,28 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         nargs="?",
         metavar="HUB",
         help="a BinderHub's URL, a launch link (https://hub/v2/gh/org/repo/ref), or local, the embedded hub "
-        f"(default: $CLINDER_HUB, else {DEFAULT_HUB})",
+        f"(default: $CLINDER_HUB, the hub in myst.yml, else {DEFAULT_HUB})",
+    )
+    command.add_argument(
+        "--fallback-hub",
+        action="append",
+        default=[],
+        dest="fallback_hubs",
+        metavar="URL",
+        help="where to go when the hub is down, full, limits the rate or bans the network; may be repeated",
     )
     command.add_argument(
         "--repo",
         "--github-repo",
         metavar="REPO",
-        help="org/repo, a URL, or a DOI (default: the launch link's)",
+        help="org/repo, a URL, or a DOI (default: the launch link's, what CI builds, that of myst.yml or the checkout)",
     )
-    command.add_argument("--ref", "--github-ref", metavar="REF", help="a branch, tag or commit (default: HEAD)")
+    command.add_argument(
+        "--ref",
+        "--github-ref",
+        metavar="REF",
+        help="a branch, tag or commit (default: HEAD; where the repository was not given, the commit that is built)",
+    )
     command.add_argument(
         "--provider", metavar="NAME", help=f"how to read REPO: {', '.join(PROVIDERS)} (default: as REPO looks, else gh)"
     )
@@ -350,6 +374,11 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         metavar="TOKEN",
         default=os.environ.get("CLINDER_BUILD_TOKEN"),
         help="lifts the hub's rate limit (default: $CLINDER_BUILD_TOKEN, which other users of the machine don't see)",
+    )
+    command.add_argument(
+        "--reuse-image",
+        action="store_true",
+        help="launch the newest commit that changed the environment, whose image the hub most likely has",
     )
     command.add_argument("-q", "--quiet", action="store_true", help="show neither phases nor the build's log")
 
@@ -369,7 +398,7 @@ def _seconds(text: str) -> float:
 _EXAMPLES = {
     "": """\
 examples:
-  clinder run https://mybinder.org --repo org/repo -- myst build --execute --html
+  clinder run -- myst build --execute --html
   clinder run local -- myst build --execute --html
 
 exit codes:
@@ -383,8 +412,9 @@ example:
   clinder stop
 """,
     "run": """\
-example:
+examples:
   clinder run https://mybinder.org --repo org/repo --ref main -- myst build --execute --html
+  clinder run --reuse-image -- myst build --execute --html
 """,
     "stop": """\
 examples:

@@ -42,7 +42,8 @@ class Session:
     """A Jupyter Server: its ``url`` (ends in a slash) and ``token``, and for a launched one where it came from.
 
     That is the ``hub``'s URL, the ``spec`` that was asked for, the ``image``, the commit the ref stood for
-    (``resolved_ref``) and the link that launches the very same in a browser (``launch_url``), each None if not known.
+    (``resolved_ref``) and the link that launches the very same in a browser (``launch_url``), each None if not known;
+    and what would have been launched if no image had been reused (``instead_of``), None if nothing else.
 
     As a context manager it stops the server when the block is left, whether by an exception or not. A ``url`` that is
     not http(s) or a ``token`` with anything but visible ASCII characters is a `UsageError`.
@@ -70,6 +71,7 @@ class Session:
         self.image = image
         self.resolved_ref = resolved_ref
         self.launch_url = launch_url
+        self.instead_of: RepoSpec | None = None
 
     def __repr__(self) -> str:  # without the token
         return f"Session({self.url!r}, hub={self.hub!r}, spec={self.spec!r})"
@@ -103,7 +105,7 @@ class Session:
         """The two variables that MyST and Jupyter Book read."""
         return {"JUPYTER_BASE_URL": self.url, "JUPYTER_TOKEN": self.token}
 
-    def as_dict(self) -> dict[str, str | None]:
+    def as_dict(self) -> dict[str, Any]:
         """Return everything about the session, the token included, as the JSON output has it."""
         spec = self.spec
         return {
@@ -117,6 +119,7 @@ class Session:
             "resolved_ref": self.resolved_ref,
             "image": self.image,
             "launch_url": self.launch_url,
+            "instead_of": self.instead_of._asdict() if self.instead_of else None,
         }
 
     def __enter__(self) -> "Session":

@@ -125,6 +125,10 @@ class RepoSpec(_Spec):
         found = _recognise(text.strip(), provider_named(provider) if provider else None)
         return cls(found.repo, ref or found.ref or "HEAD", found.provider)
 
+    def at(self, ref: str) -> "RepoSpec":
+        """Return the same repository at another ref."""
+        return RepoSpec(self.repo, ref, self.provider)
+
     @property
     def path(self) -> str:
         """``<provider>/<spec>``, encoded: what follows ``build/`` and ``v2/`` in a hub's URLs."""
@@ -248,5 +252,6 @@ def _is_plain(text: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    """Return text as an error shows it: short, and nothing in it that a terminal would obey."""
+    """Return text as an error shows it: short, no password, and nothing in it that a terminal would obey."""
+    text = re.sub(r"//[^/\s]*@", "//...@", text)
     return repr(text if len(text) <= 200 else text[:200] + "...")

@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 
 # Nothing of the person's or CI's own environment may decide a test.
-_FOREIGN = ("CLINDER_", "JUPYTER_", "GITHUB_", "BINDER_", "CI_", "NO_COLOR", "TERM", "CI", "HTTP_PROXY", "HTTPS_PROXY")
+_FOREIGN = (
+    *("CLINDER_", "JUPYTER_", "BINDER_", "NO_COLOR", "TERM", "HTTP_PROXY", "HTTPS_PROXY"),
+    *("CI", "GITHUB_", "GITLAB_", "NETLIFY", "READTHEDOCS"),
+)
 
 
 class Clinder:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,11 @@ HOSTILE = [
     "\x1b[31m::error::owned",
     "\x00::error::owned",
 ]
+
+
+def escaped(text: str) -> str:
+    """Text as it is in a summary's Markdown."""
+    return re.sub(r"([^\w\s])", r"\\\1", text)
 
 
 def job(tmp_path: Path, **options: Any) -> Job:
@@ -117,6 +123,8 @@ def test_a_launch_link_names_repository_and_ref(tmp_path: Path) -> None:
         ("provider", "svn"),
         ("provider", "gl"),
         ("ref", "a b"),
+        ("hub_url", "https://hub.example.org/\nno url"),
+        ("reuse_image", "perhaps"),
     ],
 )
 def test_bad_input_is_one_annotation_that_names_the_input(tmp_path: Path, name: str, value: str) -> None:
@@ -127,6 +135,72 @@ def test_bad_input_is_one_annotation_that_names_the_input(tmp_path: Path, name: 
         assert message.startswith(f"Input {name.replace('_', '-')}: ")
         assert properties["title"] == "clinder: a wrong input"
         assert hub.builds == []
+
+
+def test_several_hubs_are_tried_in_order_and_the_summary_says_which_it_was(tmp_path: Path) -> None:
+    def full(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("failed", "Too many users on this BinderHub! Try again soon.")
+        exchange.wait_for_close()
+
+    with FaultyHub(full) as first, FaultyHub() as second:
+        main = job(tmp_path).main(hub_url=f"\n {first.url}\n{second.url}\n", build_token="jwt").finish()
+        assert main.code == 0, main.log.raw
+        assert any(line.endswith(f"Try again soon. Trying {second.url} now.") for line in main.log.lines)
+        assert main.outputs["url"] == second.session_url
+        assert escaped(second.url) in main.summary
+        assert (len(first.builds), len(second.builds)) == (1, 1)
+        assert "jwt" in first.builds[0].path
+        assert "jwt" not in second.builds[0].path
+
+
+def test_the_hub_of_myst_yml_is_used_and_gets_no_build_token(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path)
+        (the_job.workspace / "myst.yml").write_text(f"project: {{jupyter: {{binder: {{url: '{hub.url}'}}}}}}")
+        main = the_job.main().finish()
+        assert main.code == 0, main.log.raw
+        assert main.log.lines[0].endswith(
+            f" on {hub.url} (repository and commit from GitHub Actions, hub from myst.yml)"
+        )
+        asked = len(hub.requests)
+        main = the_job.main(build_token="jwt").finish()
+        assert main.code == 2
+        [(_, message)] = main.log.named("error")
+        assert "is not sent to" in message
+        assert len(hub.requests) == asked
+
+
+def git(directory: Path, *words: str) -> str:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgSign=false"]
+    command = ["git", *identity, *words]
+    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commits(directory: Path) -> tuple[str, str]:
+    """Make a repository with two commits, of the environment and of prose; return both."""
+    git(directory, "init", "--quiet")
+    made = []
+    for name in ("requirements.txt", "prose.md"):
+        (directory / name).write_text("numpy\n")
+        git(directory, "add", name)
+        git(directory, "commit", "--quiet", "--message", name)
+        made.append(git(directory, "rev-parse", "HEAD"))
+    return made[0], made[1]
+
+
+def test_an_image_is_reused_and_log_and_summary_say_what_for(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path)
+        environment, prose = commits(the_job.workspace)
+        the_job.env["GITHUB_SHA"] = prose
+        main = the_job.main(hub_url=hub.url, reuse_image="true").finish()
+        assert main.code == 0, main.log.raw
+        assert hub.builds[0].path == f"/build/gh/org/repo/{environment}"
+        assert main.outputs["ref"] == environment
+        assert environment in main.log.lines[0]
+        assert main.log.lines[1].startswith(f"clinder: reusing the image of {environment[:10]}, ")
+        assert f"| Instead of | {escaped(f'gh/org/repo/{prose}')} |" in main.summary
 
 
 def test_tokens_are_masked_before_anything_else_and_never_in_clear(tmp_path: Path) -> None:
@@ -146,7 +220,8 @@ def test_each_phase_is_a_group_with_its_duration(tmp_path: Path) -> None:
         log = start(tmp_path, hub).log
         assert [data for _, data in log.named("group")] == ["waiting", "building", "ready"]
         assert len(log.named("endgroup")) == 3
-        assert log.lines[0] == f"clinder: launching gh/org/repo/{'a' * 40} on {hub.url}"
+        said = f"clinder: launching gh/org/repo/{'a' * 40} on {hub.url} (repository and commit from GitHub Actions)"
+        assert log.lines[0] == said
         assert "one" in log.lines
         assert any(line.startswith("building took 0.") for line in log.lines)
         assert log.lines[-1] == f"clinder: ready: {hub.session_url}"

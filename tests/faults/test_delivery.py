@@ -49,6 +49,7 @@ def test_json_is_one_object_with_everything_about_the_session(clinder: Clinder, 
             "resolved_ref": "c" * 40,
             "image": "im/age:1",
             "launch_url": f"https://hub.example.org/v2/gh/org/repo/{'c' * 40}",
+            "instead_of": None,
         }
 
 

@@ -513,3 +513,10 @@ def test_whatever_is_given_as_a_session_is_valid_or_a_usage_error(uri: str, toke
 def test_a_session_survives_its_uri_whatever_its_token(token: str) -> None:
     session = Session("https://hub.example.org/user/x/", token)
     assert Session.parse(session.uri).env == session.env
+
+
+@pytest.mark.parametrize("text", ["https://u:se@cret@host/[x", "https://secret@github.com/", "ssh://u:secret@host"])
+def test_no_error_repeats_a_password(text: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        RepoSpec.parse(text)
+    assert "cret" not in str(raised.value)

@@ -1,0 +1,50 @@
+"""Real repositories for tests: git makes them, and clinder reads them without it."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+URL = "https://github.com/org/repo"
+
+
+class Git:
+    """git in one directory, where nothing of the person's own configuration counts."""
+
+    def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in [name for name in os.environ if name.startswith(("GIT_", "XDG_"))]:
+            monkeypatch.delenv(name)
+        who = {f"GIT_{role}_{item}": "a@b" for role in ("AUTHOR", "COMMITTER") for item in ("NAME", "EMAIL")}
+        for name, value in {"HOME": str(home), "GIT_CONFIG_NOSYSTEM": "1", **who}.items():
+            monkeypatch.setenv(name, value)
+        (home / ".gitconfig").write_text('[init]\n defaultBranch = main\n[protocol "file"]\n allow = always\n')
+        self.seconds = 1_700_000_000
+        self.path = home / "checkout"
+        self.path.mkdir()
+        self("init", "-q")
+
+    def __call__(self, *words: str, cwd: Path | None = None) -> str:
+        date = f"{self.seconds} +0000"
+        env = {**os.environ, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        return subprocess.run(
+            ["git", *words], cwd=cwd or self.path, env=env, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def commit(self, *, seconds: int = 60) -> str:
+        self.seconds += seconds
+        self("commit", "-q", "--allow-empty", "-m", "x")
+        return self.head
+
+    def pushed(self, revision: str = "HEAD", branch: str = "origin/main") -> None:
+        self("update-ref", f"refs/remotes/{branch}", revision)
+
+    def move_to_clone(self, *words: str) -> None:
+        """Go on in a clone, which is as if it were one of the repository at URL."""
+        self("clone", "-q", *words, self.path.as_uri(), "../clone")
+        self.path = self.path.parent / "clone"
+        self("remote", "set-url", "origin", URL)
+
+    @property
+    def head(self) -> str:
+        return self("rev-parse", "HEAD")

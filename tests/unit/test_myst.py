@@ -1,0 +1,216 @@
+"""What a project's myst.yml says to launch, in all the forms that MyST has for it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clinder import UsageError
+from clinder.infer import Target, choose
+from clinder.spec import DEFAULT_HUB
+
+HUB = "https://hub.example.org/"
+
+
+def chosen(directory: Path, **said: Any) -> Target:
+    return choose(environ={}, directory=directory, **said)
+
+
+def of_myst(directory: Path, text: str) -> tuple[str, tuple[str, str, str]]:
+    """Return the hub and the spec that a myst.yml gives."""
+    (directory / "myst.yml").write_text(text, encoding="utf-8")
+    target = chosen(directory)
+    return target.hubs[0], target.spec
+
+
+ORG_REPO = ("org/repo", "HEAD", "gh")
+OPTIONS = {
+    "repo: org/repo": ORG_REPO,
+    "repo: ' org/repo '": ORG_REPO,
+    "repo: org/repo, provider: github": ORG_REPO,
+    "repo: org/repo, provider: GitHub": ORG_REPO,
+    "repo: org/repo, provider: gh": ORG_REPO,
+    "repo: org/repo, provider: null, ref: ~": ORG_REPO,
+    "repo: https://github.com/org/repo": ORG_REPO,
+    "repo: https://github.com/org/repo.git": ORG_REPO,
+    "repo: https://token@github.com/org/repo": ORG_REPO,
+    "repo: git@github.com:org/repo.git": ORG_REPO,
+    "repo: https://github.com/org/repo/tree/a/b": ("org/repo", "a/b", "gh"),
+    "repo: https://github.com/org/repo/tree/a/b, ref: v1": ("org/repo", "v1", "gh"),
+    "repo: https://github.com/org/repo, provider: git": ("https://github.com/org/repo", "HEAD", "git"),
+    "repo: https://secret@git.example.org/x, provider: git": ("https://git.example.org/x", "HEAD", "git"),
+    "repo: group/project, provider: gitlab": ("group/project", "HEAD", "gl"),
+    "repo: group/sub/project, provider: gl": ("group/sub/project", "HEAD", "gl"),
+    "repo: https://gitlab.com/group/project, provider: gitlab": ("group/project", "HEAD", "gl"),
+    "repo: https://gitlab.com/group/project, provider: github": ("group/project", "HEAD", "gl"),
+    "repo: https://gitlab.com/group/other, provider: GitHub": ("group/other", "HEAD", "gl"),
+    "repo: https://git.example.org/a/b, provider: gitlab": ("https://git.example.org/a/b", "HEAD", "git"),
+    "repo: user/0123abcd, provider: gist": ("user/0123abcd", "HEAD", "gist"),
+    "repo: https://gist.github.com/user/0123abcd, provider: gist": ("user/0123abcd", "HEAD", "gist"),
+    "repo: 10.5281/zenodo.3242074, provider: zenodo": ("10.5281/zenodo.3242074", "HEAD", "zenodo"),
+    "repo: https://doi.org/10.5281/zenodo.3242074": ("10.5281/zenodo.3242074", "HEAD", "zenodo"),
+    "repo: org/repo, ref: main": ("org/repo", "main", "gh"),
+    "repo: org/repo, ref: HEAD": ORG_REPO,
+    "repo: org/repo, ref: feature/x": ("org/repo", "feature/x", "gh"),
+    "repo: org/repo, ref: 1234567": ("org/repo", "1234567", "gh"),
+    "repo: org/repo, ref: 0123456": ("org/repo", "0123456", "gh"),
+    "repo: org/repo, ref: 1.10": ("org/repo", "1.10", "gh"),
+    "repo: org/repo, ref: 1234e56": ("org/repo", "1234e56", "gh"),
+    "repo: org/repo, ref: 2024-01-31": ("org/repo", "2024-01-31", "gh"),
+    "repo: org/repo, ref: 'true'": ("org/repo", "true", "gh"),
+    "repo: 42/7, ref: 8:30": ("42/7", "8:30", "gh"),
+    "<<: {repo: org/repo}, ref: main": ("org/repo", "main", "gh"),
+    "url: 'https://mybinder.org/v2/gh/org/repo/main?urlpath=lab'": ("org/repo", "main", "gh"),
+}
+
+
+@pytest.mark.parametrize("key", ["jupyter: {binder: %s}", "thebe: {binder: %s}", "binder: %s"])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_options_of_binder_are_understood_in_every_form_of_myst(tmp_path: Path, key: str, options: str) -> None:
+    assert of_myst(tmp_path, f"project: {{{key % f'{{{options}}}'}}}") == (DEFAULT_HUB, OPTIONS[options])
+
+
+PLACES = [
+    # What needs no more than a repository from elsewhere
+    ("{jupyter: true, github: org/repo}", DEFAULT_HUB, ORG_REPO),
+    ("{jupyter: binder, github: org/repo}", DEFAULT_HUB, ORG_REPO),
+    ("{jupyter: lite, github: org/repo}", DEFAULT_HUB, ORG_REPO),
+    ("{jupyter: true, thebe: {binder: {url: 'https://hub.example.org'}}, github: org/repo}", DEFAULT_HUB, ORG_REPO),
+    ("{jupyter: {binder: true}, github: org/repo}", DEFAULT_HUB, ORG_REPO),
+    ("{jupyter: {binder: false}, github: org/repo}", DEFAULT_HUB, ORG_REPO),
+    ("{jupyter: {binder: {}}, binder: true, github: org/repo}", DEFAULT_HUB, ORG_REPO),
+    ("{jupyter: [binder], binder: [1], github: org/repo}", DEFAULT_HUB, ORG_REPO),
+    ("{github: 'https://github.com/org/repo'}", DEFAULT_HUB, ORG_REPO),
+    # The other place for the hub
+    ("{binder: 'https://hub.example.org', github: org/repo}", HUB, ORG_REPO),
+    ("{binder: {url: 'https://hub.example.org'}, github: org/repo}", HUB, ORG_REPO),
+    ("{binder: 'https://hub.example.org/v2/gh/li/nk/main?urlpath=lab'}", HUB, ("li/nk", "main", "gh")),
+    ("{binder: 'https://hub.example.org/v2/gl/a%2Fb%2Fc/main', github: org/repo}", HUB, ("a/b/c", "main", "gl")),
+    # Each item from the first that names it
+    ("{jupyter: {binder: {url: 'https://hub.example.org'}}, github: org/repo}", HUB, ORG_REPO),
+    (
+        "{jupyter: {binder: {url: 'https://hub.example.org'}}, binder: {url: 'https://b.org', repo: org/repo}}",
+        HUB,
+        ORG_REPO,
+    ),
+    (
+        "{jupyter: {binder: {repo: org/repo}}, binder: 'https://hub.example.org/v2/gh/li/nk/v1', github: g/g}",
+        HUB,
+        ORG_REPO,
+    ),
+    ("{jupyter: {binder: {ref: main}}, binder: {repo: b/b, ref: v1}, github: g/g}", DEFAULT_HUB, ("b/b", "main", "gh")),
+    ("{jupyter: {binder: {ref: main}}, github: 'https://github.com/g/g/tree/x'}", DEFAULT_HUB, ("g/g", "main", "gh")),
+    (
+        "{jupyter: {binder: {ref: main}}, binder: 'https://hub.example.org/v2/gh/li/nk/v1'}",
+        HUB,
+        ("li/nk", "main", "gh"),
+    ),
+    ("{jupyter: {binder: {repo: j/j}}, thebe: {binder: {repo: t/t}}}", DEFAULT_HUB, ("j/j", "HEAD", "gh")),
+]
+
+
+@pytest.mark.parametrize(("project", "hub", "spec"), PLACES)
+def test_each_item_is_from_the_first_place_of_myst_yml_that_names_it(
+    tmp_path: Path, project: str, hub: str, spec: tuple[str, str, str]
+) -> None:
+    assert of_myst(tmp_path, f"project: {project}") == (hub, spec)
+
+
+@pytest.mark.parametrize("nothing", ["site: {title: x}", "project:", "project: x", "", "# nothing\n"])
+def test_the_file_is_the_first_in_the_directory_or_above_that_has_a_project(tmp_path: Path, nothing: str) -> None:
+    below = tmp_path / "book" / "chapter"
+    below.mkdir(parents=True)
+    (tmp_path / "myst.yaml").write_text("\ufeffproject: {github: org/repo}", encoding="utf-8")
+    (below / "myst.yml").write_text(nothing)
+    target = chosen(below)
+    assert target.spec == ORG_REPO
+    assert "from ../../myst.yaml, hub by default" in target.lines[0]
+    (below.parent / "myst.yml").write_text("project: {github: near/er}")
+    assert chosen(below).spec.repo == "near/er"
+
+
+BROKEN = {
+    b"project: {": "line 1",
+    b"project:\n  binder: [\n": "line 3",
+    b"project:\n\tbinder: x": "line 2",
+    b"project: @x": "line 1",
+    b"a: b: c": "line 1",
+    b"project: {github: *no}": "line 1",
+    b"project: !secret x": "line 1",
+    b"{}\n---\n{}\n": "line 2",
+    b"project: !!int ''": "",
+    b"project: !!bool x": "",
+    b"project: !!timestamp x": "",
+    b"project: !!float 1" + b":1" * 200: "",
+    b"[" * 20_000: "",
+    b"- project": "",
+    b"project": "",
+    b"\xff\xfe": "",
+    b"project: \x00": "",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN, ids=lambda content: repr(content[:40]))
+def test_a_broken_file_is_a_usage_error_that_names_it_and_the_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "myst.yml"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        chosen(tmp_path)
+    where = f"{path}, {BROKEN[content]}," if BROKEN[content] else f"{path}"
+    assert caught.value.message.startswith(f"{where} can't be read")
+    assert "--repo" in caught.value.hint
+    assert chosen(tmp_path, hub=HUB, repo="org/repo").spec == ORG_REPO, "as the hint says"
+
+
+def test_a_file_that_can_not_be_read_is_a_usage_error_that_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path, **_: str) -> str:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    (tmp_path / "myst.yml").write_text("project: {github: org/repo}")
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(UsageError, match=r"myst\.yml can't be read"):
+        chosen(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("project", "where"),
+    [
+        ("{binder: {url: mybinder.org, repo: org/repo}}", "binder"),
+        ("{binder: true, jupyter: {binder: {url: 'https://hub example'}}, github: org/repo}", "jupyter.binder"),
+        ("{binder: not a hub, github: org/repo}", "binder"),
+        ("{binder: {repo: org}}", "binder"),
+        ("{binder: {repo: org/repo, ref: [main]}}", "binder"),
+        ("{binder: {repo: org/repo, ref: true}}", "binder"),
+        ("{binder: {repo: {a: b}}}", "binder"),
+        ("{binder: {repo: 'doi:/10292.131k2', provider: custom}}", "binder"),
+        ("{binder: {repo: org/repo, provider: git}}", "binder"),
+        ("{binder: {repo: 10.5281/zenodo.1, provider: zenodo, ref: main}}", "binder"),
+        ("{github: [org/repo]}", "github"),
+        ("{github: org}", "github"),
+    ],
+)
+def test_what_is_not_understood_is_a_usage_error_that_names_file_and_place(
+    tmp_path: Path, project: str, where: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        of_myst(tmp_path, f"project: {project}")
+    assert caught.value.message.startswith(f"myst.yml, project.{where}: ")
+    assert caught.value.hint
+
+
+def test_an_item_that_nobody_needs_may_be_wrong(tmp_path: Path) -> None:
+    wrong_repo = "project: {binder: {url: 'https://hub.example.org', repo: x, provider: custom}}"
+    (tmp_path / "myst.yml").write_text(wrong_repo)
+    assert chosen(tmp_path, repo="org/repo").hubs == (HUB,)
+    (tmp_path / "myst.yml").write_text("project: {binder: {url: mybinder.org}, github: org/repo}")
+    assert chosen(tmp_path, hub=HUB).spec == ORG_REPO
+
+
+def test_values_that_grow_without_end_are_not_repeated(tmp_path: Path) -> None:
+    levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 30)]
+    text = "\n".join(["l0: &l0 [x]", *levels, "project: {github: *l29}"])
+    with pytest.raises(UsageError) as caught:
+        of_myst(tmp_path, text)
+    assert len(str(caught.value)) < 200

@@ -15,6 +15,7 @@ import pytest
 
 from tests.action.conftest import docker
 from tests.action.runner import Job, Step
+from tests.action.test_entrypoints import commits
 from tests.hub.serve import RealHub
 from tests.hub.test_clinder import never_within, user
 from tests.hub.test_harness import running, wait_until
@@ -172,6 +173,17 @@ def test_what_a_job_sets_for_its_own_python_does_not_reach_the_action(tmp_path: 
     assert job.post(main.state).log.lines == [f"Stopped {main.outputs['url']}"]
 
 
+def test_in_a_checkout_of_whoever_owns_it_an_image_is_reused(job: Job, hub: RealHub) -> None:
+    environment, prose = commits(job.workspace)
+    subprocess.run(["chown", "-R", "1001:1001", job.workspace], check=True)  # a runner's user; the container's is root
+    job.env["GITHUB_SHA"] = prose
+    main = job.main(hub_url=hub.url, reuse_image="true").finish()
+    assert main.code == 0, main.log.raw
+    assert main.outputs["image"].endswith(":" + environment)
+    assert prose in main.summary
+    assert job.post(main.state).log.lines == [f"Stopped {main.outputs['url']}"]
+
+
 def test_a_home_that_is_not_there_is_no_trouble(image: str) -> None:
     assert docker("run", "--rm", "--env", "HOME=/no/where", image, "--version").startswith("clinder ")
 
@@ -236,6 +248,7 @@ def test_nothing_is_in_the_image_that_no_job_needs(image: str, checkout: Path) -
 def test_no_job_compiles_anything(image: str, hub: RealHub) -> None:
     name = f"clinder-test-{uuid.uuid4().hex[:12]}"
     inputs = ["--env", f"INPUT_HUB-URL={hub.url}", "--env", "INPUT_REPO=org/diff", "--env", "INPUT_REF=no-such-ref"]
+    inputs += ["--env", "INPUT_REUSE-IMAGE=true"]
     command = ["docker", "run", "--name", name, "--network", "host", *inputs, "--entrypoint", "/entrypoint.py", image]
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)

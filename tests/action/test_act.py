@@ -93,20 +93,39 @@ class Act:
         command = ["git", *identity, *words]
         return subprocess.run(command, cwd=self.repository, check=True, capture_output=True, text=True).stdout.strip()
 
+    def commit_all(self) -> str:
+        """Commit everything; return the commit."""
+        self._git("add", "--all")
+        self._git("commit", "--quiet", "--message", "x")
+        return self._git("rev-parse", "HEAD")
+
     def __call__(self, workflow: str, event: str = "push", payload: dict[str, Any] | None = None) -> int:
         """Commit the workflow and run it; return act's exit code."""
         path = self.repository / ".github" / "workflows" / "workflow.yml"
         path.parent.mkdir(parents=True)
+        path.write_text(workflow)
+        return self.run(path, event, payload)
+
+    def run(
+        self,
+        workflow: Path,
+        event: str = "push",
+        payload: dict[str, Any] | None = None,
+        repositories: dict[str, Path] | None = None,
+    ) -> int:
+        """Commit everything and run a workflow; `repositories` are on this machine. Return act's exit code."""
         # By its workflow's name and its own act names a job's container, and removes one that has that name already.
-        path.write_text(edited("\nname: ", f"\nname: {uuid.uuid4().hex} ", f"\n{workflow}"))
-        self._git("add", "--all")
-        self._git("commit", "--quiet", "--message", "x")
-        self.commit = self._git("rev-parse", "HEAD")
+        text = f"\n{workflow.read_text()}"
+        workflow.write_text(edited("\nname: ", f"\nname: {uuid.uuid4().hex} ", text))
+        self.commit = self.commit_all()
         self.home.mkdir()
         (self.home / "event.json").write_text(json.dumps(payload or {}))
         command = [executable("act"), event, "--json", "--rm", "--bind", "--network", "host", "--no-cache-server"]
         command += ["--platform", f"ubuntu-latest={RUNNER}", "--pull=false"]
         command += ["--local-repository", f"org/clinder-action@v1={self.checkout}"]
+        command += ["--workflows", str(workflow)]
+        for name, path in (repositories or {}).items():
+            command += ["--local-repository", f"{name}={path}"]
         command += ["--eventpath", str(self.home / "event.json")]
         # Nothing of this machine's own act may decide a test.
         env = {

@@ -1,0 +1,157 @@
+"""What GitHub reads under .github: valid, harmless, and naming nothing that is not there."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.action.conftest import executable
+from tests.action.runner import ROOT
+
+GITHUB = ROOT / ".github"
+WORKFLOWS = sorted(GITHUB.glob("workflows/*.yml"))
+FORMS = sorted({*GITHUB.glob("ISSUE_TEMPLATE/*.yml")} - {GITHUB / "ISSUE_TEMPLATE/config.yml"})
+JOBS = {
+    f"{path.stem}.{name}": job for path in WORKFLOWS for name, job in yaml.safe_load(path.read_text())["jobs"].items()
+}
+STEPS = {f"{name}.{number}": step for name, job in JOBS.items() for number, step in enumerate(job.get("steps", []))}
+
+
+def step(job: str, name: str) -> str:
+    """What a named step runs."""
+    [found] = [each["run"] for each in JOBS[job]["steps"] if each.get("name") == name]
+    return str(found)
+
+
+def run(name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([executable(name), *words], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [
+        ("github-workflows", WORKFLOWS),
+        ("dependabot", [GITHUB / "dependabot.yml"]),
+        ("github-issue-forms", FORMS),
+        ("github-issue-config", [GITHUB / "ISSUE_TEMPLATE/config.yml"]),
+        ("citation-file-format", [ROOT / "CITATION.cff"]),
+    ],
+)
+def test_it_is_what_its_schema_says(schema: str, files: list[Path]) -> None:
+    done = run("check-jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actionlint_finds_nothing() -> None:
+    # Without the linters of shells and Python that happen to be on this machine.
+    done = run("actionlint", "-no-color", "-shellcheck=", "-pyflakes=", *WORKFLOWS)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_zizmor_finds_nothing() -> None:
+    done = run("zizmor", "--offline", "--no-progress", "--color=never", GITHUB)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_action_is_pinned_by_its_commit_and_each_in_one_version() -> None:
+    pins: dict[str, set[str]] = {}
+    for line in re.findall(r"^(?! *#).*\buses:.*$", "".join(path.read_text() for path in WORKFLOWS), re.MULTILINE):
+        used = re.fullmatch(r" +(?:- )?uses: (?:\./\S*|(\S+)@([0-9a-f]{40} # v\d+\.\d+\.\d+))", line)
+        assert used, line
+        if used[1]:
+            pins.setdefault(used[1], set()).add(used[2])
+    assert len(pins) > 5
+    assert [name for name, versions in pins.items() if len(versions) > 1] == []
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_a_workflow_has_no_permission_that_a_job_does_not_ask_for(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {}
+    assert "concurrency" in workflow
+    for name, job in workflow["jobs"].items():
+        assert "permissions" in job, name
+        assert "uses" in job or job["timeout-minutes"] <= 60, name
+
+
+def test_no_checkout_leaves_a_token_behind() -> None:
+    checkouts = [each for each in STEPS.values() if each.get("uses", "").startswith("actions/checkout@")]
+    assert checkouts
+    assert all(each["with"]["persist-credentials"] is False for each in checkouts)
+
+
+@pytest.mark.parametrize("name", [name for name, each in STEPS.items() if "run" in each])
+def test_a_step_is_a_script_that_bash_can_read_and_that_holds_no_expression(name: str) -> None:
+    script = STEPS[name]["run"]
+    assert "${{" not in script
+    done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_whatever_fails_before_a_pipe_fails_the_step() -> None:
+    piping = {name.partition(".")[0] for name, each in STEPS.items() if re.search(r"[^|]\|[^|]", each.get("run", ""))}
+    assert piping == {"canary", "release"}
+    for name in piping:
+        workflow = yaml.safe_load((GITHUB / f"workflows/{name}.yml").read_text())
+        assert workflow["defaults"] == {"run": {"shell": "bash"}}
+
+
+def nox_sessions() -> set[str]:
+    """The names of noxfile.py's sessions, as `nox -l` has them."""
+    names = set()
+    for function in ast.walk(ast.parse((ROOT / "noxfile.py").read_text())):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        for decorator in function.decorator_list:
+            options = {each.arg: each.value for each in decorator.keywords} if isinstance(decorator, ast.Call) else {}
+            pythons = ast.literal_eval(options["python"]) if "python" in options else []
+            names |= {f"{function.name}-{each}" for each in pythons} or {function.name}
+    return names
+
+
+def test_ci_runs_sessions_that_there_are_and_the_unit_tests_on_each_python() -> None:
+    job = JOBS["ci.nox"]
+    matrix = set(job["strategy"]["matrix"]["session"])
+    sessions = nox_sessions()
+    units = {name for name in sessions if name.startswith("unit-")}
+    assert units | {"lint", "tests", "action"} <= matrix <= sessions
+    [setup] = [each["with"] for each in job["steps"] if "actions/setup-python@" in each.get("uses", "")]
+    assert {f"unit-{python}" for python in setup["python-version"].split()} == units
+
+
+def test_what_the_steps_run_and_the_tags_of_the_trigger_are_there() -> None:
+    for script in (each.get("run", "") for each in STEPS.values()):
+        for path in re.findall(r"(?<![\w/$])(?:\.ci|\.github|requirements|tests|docs)/[\w./-]+", script):
+            assert "node_modules" in path or (ROOT / path).exists(), path
+    [tags] = re.findall(r'tags: \["(.*?)"\]', (GITHUB / "workflows/release.yml").read_text())
+    pattern = tags.replace(".", r"\.").replace("*", ".*")  # GitHub's own, but for these
+    matched = [tag for tag in ("v1", "v1.2", "v1.2.3", "v10.20.30rc1", "1.2.3") if re.fullmatch(pattern, tag)]
+    assert matched == ["v1.2.3", "v10.20.30rc1"]
+
+
+@pytest.mark.parametrize(("is_open", "said"), [("", "issue create"), ("17", "issue comment 17")])
+def test_the_canary_opens_an_issue_and_comments_while_one_is_open(tmp_path: Path, is_open: str, said: str) -> None:
+    gh = tmp_path / "gh"
+    gh.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/said\n[ "$1 $2" != "issue list" ] || echo "{is_open}"\n')
+    gh.chmod(0o755)
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "RUN": "https://x/runs/1"}
+    script = step("canary.report", "Open an issue, or comment on the open one")
+    subprocess.run(["bash", "-eo", "pipefail", "-c", script], env=env, check=True)
+    _, listed, last = (tmp_path / "said").read_text().split("\n", 2)
+    assert listed.startswith("issue list --label canary --state open ")
+    assert last.startswith(f"{said} ")
+    assert "https://x/runs/1" in last
+
+
+@pytest.mark.parametrize("update", yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"])
+def test_dependabot_looks_where_there_is_something_and_lets_it_cool(update: dict[str, Any]) -> None:
+    files = {"pip": "dev.txt", "github-actions": "action.yml", "docker": "Dockerfile", "npm": "package-lock.json"}
+    assert (ROOT / update["directory"].lstrip("/") / files[update["package-ecosystem"]]).exists()
+    assert update["cooldown"]["default-days"] >= 7

@@ -62,6 +62,16 @@ def unit(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation as MyST's content, its cells on a session of the embedded hub: docs/_build/site."""
+    install(session, "requirements/dev.txt")
+    session.run("npm", "ci", "--prefix", str(HUB), "--no-audit", "--no-fund", external=True, silent=True)
+    session.chdir("docs")
+    myst = "../tests/hub/node_modules/.bin/myst"
+    session.run("clinder", "run", "local", "--", myst, "build", "--site", "--strict", "--execute")
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """The figures of benchmarks/README.md."""
     install(session, "requirements/unit.txt")

@@ -190,8 +190,10 @@ class _Child:
 
     def __exit__(self, *error: object) -> None:
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         with suppress(OSError):  # it has ended already
             self._process.stdin.close()  # without the word, it ends
+        self._process.stdout.close()
         self._log.close()
 
     def wait(self, on_silence: Callable[[], None]) -> str | None:

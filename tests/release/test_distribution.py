@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -66,6 +67,11 @@ def test_the_files_hold_the_package_and_its_licence_and_nothing_else_of_this_tre
         f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
     }
     assert f"\nVersion: {__version__}\n" in metadata
+    page = metadata.partition("\n\n")[2]
+    links = set(re.findall(r"\]\(([^)]+)\)", page))
+    assert all(link.startswith("https://") for link in links)  # on PyPI's page a relative link leads nowhere
+    assert f"https://github.com/org/clinder/blob/v{__version__}/docs/index.md" in links
+    assert f"https://raw.githubusercontent.com/org/clinder/v{__version__}/docs/pictures/terminal.svg" in links
     with tarfile.open(dist[0]) as sdist:
         top = {Path(name).parts[1] for name in sdist.getnames()}
     assert top <= {

@@ -23,7 +23,7 @@ from actions_toolkit import core
 
 from clinder._signals import Signalled, Signals
 from clinder.errors import BuildFailed, ClinderError, UsageError
-from clinder.events import OWN_PHASES, Event
+from clinder.events import OWN_PHASES, Event, inert
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.infer import Target, choose
 from clinder.progress import pushed
@@ -75,7 +75,7 @@ def _stop(url: str, token: str) -> None:
     except ClinderError as error:
         core.warning(str(error), title="clinder: the session was not stopped")
     else:
-        print(f"Stopped {url}" if stopped else f"Already gone: {url}")
+        print(inert(f"Stopped {url}" if stopped else f"Already gone: {url}"))
 
 
 def _start(log: "Log", signals: Signals, build_token: str | None) -> None:
@@ -204,8 +204,8 @@ class Log:
         self._debug = core.is_debug()
 
     def say(self, text: str) -> None:
-        """Print a line of clinder's own. It starts with a word, and the older syntax of commands is broken up."""
-        print(f"clinder: {text}".replace("##[", "## [").replace("\n", " "), flush=True)
+        """Print a line of clinder's own, which may quote a hub."""
+        print(inert(f"clinder: {text}".replace("\n", " ")), flush=True)
 
     def show(self, event: Event) -> None:
         """Print an event, in the group of its phase."""

@@ -122,12 +122,14 @@ def _stop(args: argparse.Namespace, signals: Signals) -> int:  # noqa: ARG001
 
 
 def _status(args: argparse.Namespace, signals: Signals) -> int:  # noqa: ARG001
+    from clinder.events import inert
+
     status = _session(args).status()
     text = (
         f"running since {status.started}, last active {status.last_activity}, "
         f"kernels: {status.kernels}, connections: {status.connections}"
     )
-    _write(json.dumps(status._asdict()) if args.format == "json" else text)
+    _write(json.dumps(status._asdict()) if args.format == "json" else inert(text))
     return 0
 
 
@@ -248,8 +250,10 @@ def _write(text: str) -> None:
 
 
 def _say(text: str) -> None:
+    from clinder.events import inert
+
     with suppress(OSError, ValueError, AttributeError):
-        print(f"clinder: {text}", file=sys.stderr, flush=True)  # noqa: T201
+        print(inert(f"clinder: {text}"), file=sys.stderr, flush=True)  # noqa: T201
 
 
 # The arguments

@@ -95,6 +95,17 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;:]*m", "", clean(text)) if "\x1b" in text else clean(text)
 
 
+def inert(text: str) -> str:
+    """Return text in which no CI finds commands: a blank is put into each beginning of one.
+
+    GitHub's runner reads ``::command::`` at the beginning of a line and ``##[command]`` anywhere (actions/runner,
+    ActionCommand.cs), others read ``##vso[command]`` or ``##teamcity[command]``; all of them on both streams.
+    """
+    if "::" not in text and "##" not in text:
+        return text
+    return re.sub(r"^\s*:(?=:)|##(?=\w*\[)", r"\g<0> ", text, flags=re.MULTILINE)
+
+
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the chunks with every line ending as a newline, and without what an event has beyond `MAX_EVENT_BYTES`.
 

@@ -12,7 +12,7 @@ from collections import deque
 from types import TracebackType
 from typing import TextIO
 
-from clinder.events import OWN_PHASES, Event
+from clinder.events import OWN_PHASES, Event, inert
 
 _BEAT = 0.1
 _MOST_PENDING = 200  # lines; a slow reader slows the launch down instead of filling the memory
@@ -84,7 +84,7 @@ class Progress:
     def _add(self, text: str) -> None:
         if self._stream is None:
             return
-        self._pending.append(text)
+        self._pending.append(text if self._live else inert(text))
         if len(self._pending) > _MOST_PENDING:
             with self._lock:
                 self._paint()

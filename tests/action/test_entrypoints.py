@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.action.runner import Job, Step
+from tests.action.runner import Job, Log, Step
+from tests.conftest import Clinder
 from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub
 
 HOSTILE = [
@@ -280,6 +281,23 @@ def test_nothing_in_a_failure_is_a_command(tmp_path: Path, message: str, after: 
         assert main.code in (1, 3)
         assert len(main.log.named("error")) == 1
         assert {name for name, _, _ in main.log.commands} <= {"group", "endgroup", "error"}
+
+
+@pytest.mark.parametrize("message", [*HOSTILE, ":\n::error::owned", "###[error]owned"])
+@pytest.mark.parametrize("then", ["ready", "failed"])
+def test_nothing_in_a_build_log_is_a_command_to_a_step_that_runs_the_command_line(
+    clinder: Clinder, message: str, then: str
+) -> None:
+    more = {"message": message} if then == "failed" else {}
+    with FaultyHub(building(message, message + "\n", then=then, **more)) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo", encoding="utf-8")
+        assert done.returncode == (0 if then == "ready" else 1)
+        log = Log()
+        for line in re.split("\r\n|\r|\n", done.stderr):
+            log.feed(line)
+        assert log.commands == []
+        words = re.sub(r"\x1b\[\d+m|[^\w:]", "", message)
+        assert words in re.sub(r"[^\w:]", "", done.stderr)  # all of it is there, with a blank in it
 
 
 def test_a_failed_build_is_one_annotation_with_the_end_of_its_log_outside_the_groups(tmp_path: Path) -> None:

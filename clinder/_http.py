@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.utils import get_environ_proxies, select_proxy
 
 from clinder import __version__
 from clinder.events import plain
@@ -31,14 +32,26 @@ class Client(requests.Session):
         super().__init__()
         self.headers["User-Agent"] = USER_AGENT
         self.auth = lambda request: request
+        self.hooks["response"].append(_without_body)
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Send none after a redirect either."""
 
 
+def _without_body(response: requests.Response, **_: object) -> None:
+    """Leave a redirect's body unread, which requests would read to its end, however long that is."""
+    if response.is_redirect:
+        response.raw.close()
+
+
 def proxies(url: str) -> dict[str, str]:
     """Return the proxies argument of a request to url: none for this machine, else what the environment says."""
     return {"no_proxy": urlsplit(url).hostname or ""} if is_loopback(url) else {}
+
+
+def is_proxied(url: str) -> bool:
+    """Tell whether a request to url goes to a proxy that the environment names."""
+    return not is_loopback(url) and select_proxy(url, get_environ_proxies(url)) is not None
 
 
 def is_loopback(url: str) -> bool:
@@ -70,14 +83,14 @@ def caused_by(error: BaseException, kind: type[BaseException]) -> BaseException 
 
 
 def describe(error: BaseException) -> str:
-    """Say what was wrong with the network in the words of the operating system, not of a library."""
-    if caused_by(error, (requests.exceptions.ConnectTimeout)):
+    """Say what was wrong with the network, in the words of the operating system where it has some."""
+    if caused_by(error, requests.exceptions.ConnectTimeout):
         return "no connection in time"
-    if caused_by(error, (socket.gaierror)):
+    if caused_by(error, socket.gaierror):
         return "its name could not be resolved"
     if failure := caused_by(error, ssl.SSLCertVerificationError):
         return f"its certificate is not valid: {getattr(failure, 'verify_message', failure)}"
-    if caused_by(error, (requests.exceptions.ReadTimeout)) or caused_by(error, TimeoutError):
+    if caused_by(error, requests.exceptions.ReadTimeout) or caused_by(error, TimeoutError):
         return "no answer in time"
     system = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.strerror]
     if system:
@@ -85,4 +98,4 @@ def describe(error: BaseException) -> str:
     if caused_by(error, http.client.IncompleteRead) or caused_by(error, urllib3.exceptions.IncompleteRead):
         return "the connection ended in mid-answer"
     innermost = list(_causes(error))[-1]
-    return plain(str(innermost)) or type(innermost).__name__
+    return " ".join(plain(str(innermost)).split()) or type(innermost).__name__

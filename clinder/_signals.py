@@ -21,6 +21,7 @@ class Signals:
         self._taken: int | None = None
         self._held = False
         self._spared: int | None = None
+        self.news = "cancelled"
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup, or a background job
@@ -31,13 +32,17 @@ class Signals:
             return
         self._taken = number
         with suppress(OSError):  # not print(): this may run in the middle of one
-            os.write(2, b"\nclinder: cancelled; making sure that no server is left, which may take some seconds\n")
+            os.write(2, f"\nclinder: {self.news}\n".encode())
         if not self._held:
             raise Signalled(number)
 
     def hold(self) -> None:
         """Raise nothing until check() or release()."""
         self._held = True
+
+    def promise(self) -> None:
+        """Tell who cancels from now on why it takes a while."""
+        self.news = "cancelled; making sure that no server is left, which may take some seconds"
 
     def check(self) -> None:
         """Raise if there was a signal meanwhile."""

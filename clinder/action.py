@@ -27,13 +27,14 @@ from clinder.events import OWN_PHASES, Event, inert
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.infer import Target, choose
 from clinder.progress import pushed
-from clinder.session import Session
+from clinder.session import Session, give_up
 from clinder.spec import RepoSpec, parse_hub, provider_named
 
 
 def main() -> NoReturn:
     """Start a session and hand it to the job: what the Action runs first."""
     signals = Signals()
+    signals.promise()
     build_token = core.get_input("build-token")
     if build_token:
         core.set_secret(build_token)
@@ -57,6 +58,9 @@ def main() -> NoReturn:
 
 def post() -> NoReturn:
     """Stop the session that main() started, if it did: what the Action runs last. Never fails the job."""
+    signals = Signals()
+    signals.promise()
+    signals.hold()  # whatever comes, this takes a few seconds and there is nothing after it
     url, token = core.get_state("url"), core.get_state("token")
     if not token and (found := _export_for_act(drop=2)) and "-" not in found:
         url, token = found
@@ -98,11 +102,10 @@ def _start(log: "Log", signals: Signals, build_token: str | None) -> None:
         signals.check()
         _hand_over(session)
     except BaseException as error:
-        session.stop()
+        what = give_up(session)
         if isinstance(error, Exception):
-            raise ClinderError(
-                f"The session's address could not be handed to the job: {error}", "The session was stopped."
-            ) from None
+            raise ClinderError(f"The session's address could not be handed to the job: {error}", what) from None
+        log.say(what)
         raise
     log.say(f"ready: {session.url}")
     _summarise(session, log.durations)

@@ -1,4 +1,8 @@
-"""The git checkout around a directory: its commit, its remote, its history. Reads files; git need not be installed."""
+"""The git checkout around a directory: its commit, its remote, its history. Reads files; git need not be installed.
+
+For a checkout that is damaged, or newer than it knows, dulwich raises whatever its parsers stumble over (AssertionError
+and struct.error among them). That is no reason to end a launch, so here any exception means: this can't be read.
+"""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,20 +11,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from dulwich.config import apply_instead_of
-from dulwich.errors import FileFormatException, NotGitRepository
 from dulwich.objects import Commit, ObjectID, valid_hexsha
-from dulwich.refs import Ref, SymrefLoop
-from dulwich.repo import InvalidWorktreeConfiguration, Repo, UnsupportedExtension, UnsupportedVersion
+from dulwich.refs import Ref
+from dulwich.repo import Repo
 
 from clinder.errors import UsageError
+from clinder.events import plain
 from clinder.infer import Found, over_https, without_password
 from clinder.spec import RepoSpec
 
-# What dulwich raises for a checkout that is broken, or newer than it knows.
-_UNREADABLE = (
-    *(NotGitRepository, UnsupportedVersion, UnsupportedExtension, InvalidWorktreeConfiguration, SymrefLoop),
-    *(FileFormatException, KeyError, OSError, StopIteration, ValueError),
-)
 _CLOCKS_DIFFER = 24 * 60 * 60  # seconds; a commit is no older than its parents but for that
 
 
@@ -35,7 +34,7 @@ class Checkout:
         """Return the checkout that a directory is in; None if there is none that can be read."""
         try:
             return cls(Repo.discover(directory))
-        except _UNREADABLE:
+        except Exception:  # noqa: BLE001
             return None
 
     def close(self) -> None:
@@ -54,7 +53,7 @@ class Checkout:
         """Say why nothing was found."""
         if self._commit() is None:
             return f"the git checkout {self.repo.path} has no commit that can be read"
-        remotes = ", ".join(f"{name}: {without_password(url)}" for name, url in self._remotes())
+        remotes = ", ".join(plain(f"{name}: {without_password(url)}") for name, url in self._remotes())
         return f"the git checkout {self.repo.path} has no remote that a hub could reach" + (remotes and f" ({remotes})")
 
     def is_pushed(self, revision: str) -> bool:
@@ -64,12 +63,14 @@ class Checkout:
         """
         repositories = list(self._repositories())
         same = [f"refs/remotes/{name}/".encode() for name, spec in repositories if spec == repositories[0][1]]
-        tips = []
-        for ref in self.repo.refs.allkeys():
-            if ref.startswith((b"refs/tags/", *same)):
-                with suppress(KeyError):  # origin/HEAD may name a branch that is gone
-                    tips.append(self.repo.get_peeled(ref))
-        return self._is_in(tips, ObjectID(revision.encode())) is not False
+        with suppress(Exception):
+            tips = []
+            for ref in self.repo.refs.allkeys():
+                if ref.startswith((b"refs/tags/", *same)):
+                    with suppress(KeyError):  # origin/HEAD may name a branch that is gone
+                        tips.append(self.repo.get_peeled(ref))
+            return self._is_in(tips, ObjectID(revision.encode())) is not False
+        return True
 
     def contains(self, tip: ObjectID, commit: ObjectID) -> bool:
         """Tell whether commit is tip or one of its ancestors, as far as the history is here."""
@@ -106,7 +107,7 @@ class Checkout:
     def _commit(self) -> ObjectID | None:
         try:
             commit = self.repo.head()
-        except _UNREADABLE:
+        except Exception:  # noqa: BLE001
             return None
         return commit if valid_hexsha(commit) else None
 
@@ -121,7 +122,7 @@ class Checkout:
         own = self.repo.get_config()
         names = [section[1] for section in own.sections() if len(section) == 2 and section[0] == b"remote"]
         followed = b""
-        with suppress(*_UNREADABLE):
+        with suppress(Exception):
             branch = self.repo.refs.follow(Ref(b"HEAD"))[0][-1]
             followed = own.get((b"branch", branch.removeprefix(b"refs/heads/")), b"remote")
         for name in sorted(names, key=lambda name: (name != followed, name != b"origin")):
@@ -131,7 +132,7 @@ class Checkout:
 
     def _rewritten(self, url: str) -> str:
         """Return a URL as the person's own configuration of git, if that can be read, has it replaced."""
-        with suppress(OSError, ValueError):
+        with suppress(Exception):
             return apply_instead_of(self.repo.get_config_stack(), url)
         return url
 

@@ -6,15 +6,17 @@ Standard output carries the result and nothing else; everything that a person wa
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from clinder import __version__
 from clinder._signals import Signalled, Signals
-from clinder.errors import BuildFailed, ClinderError, UsageError
+from clinder.errors import BuildFailed, ClinderError, SessionError, UsageError
 from clinder.spec import DEFAULT_HUB, PROVIDERS, RepoSpec
 
 if TYPE_CHECKING:  # these import an HTTP library, for which neither --version nor --help should wait
@@ -25,12 +27,13 @@ if TYPE_CHECKING:  # these import an HTTP library, for which neither --version n
 
 # After a signal, a command gets so many seconds to end before it is killed: a GitHub runner kills everybody after ten.
 _COMMAND_GRACE = 4.0
-_NOT_FOUND = 127  # as a shell says it
+_NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as a shell says it
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line with these words, or those of the process, and exit."""
     parser = _parser()
+    _open_streams()
     if "_ARGCOMPLETE" in os.environ:  # it is the shell that asks, not a person
         import argcomplete
 
@@ -58,19 +61,18 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _start(args: argparse.Namespace, signals: Signals) -> int:
+    from clinder.session import give_up
+
     if sys.stdout is None:
         raise ClinderError("Standard output is closed: the session's address could not be written.")
     with _launched(args, signals) as session:
         try:
             signals.check()
             _write(_FORMATS[args.format](session))
-        except BaseException as error:
-            session.stop()
-            if isinstance(error, OSError):
-                raise ClinderError(
-                    f"The session's address could not be written to standard output: {error.strerror}.",
-                    "The session was stopped.",
-                ) from None
+        except ClinderError as error:
+            raise ClinderError(f"The session's address: {error.message}", give_up(session)) from None
+        except BaseException:
+            _say(give_up(session))
             raise
     return 0
 
@@ -83,8 +85,20 @@ def _run(args: argparse.Namespace, signals: Signals) -> int:
     if which(args.words[0]) is None:
         _say(f"error: command not found: {args.words[0]}")
         return _NOT_FOUND
-    with _launched(args, signals) as session, session:
-        return _call(args.words, session.env, signals)
+    with _launched(args, signals) as session:
+        code = 1
+        try:
+            code = _call(args.words, session.env, signals)
+        finally:
+            signals.hold()  # the next one would end the stopping
+            try:
+                session.stop()
+            except SessionError as error:
+                if code == 0:
+                    raise
+                _say(f"warning: the session was not stopped. {error}")  # the command's failure matters more
+    signals.check()
+    return code
 
 
 def _call(words: list[str], env: dict[str, str], signals: Signals) -> int:
@@ -94,7 +108,11 @@ def _call(words: list[str], env: dict[str, str], signals: Signals) -> int:
     signals.check()
     if _is_foreground():  # Ctrl-C in a terminal reaches the command as well, and what it means is the command's to say
         signals.spare_interrupt()
-    process = subprocess.Popen(words, env={**os.environ, **env})
+    try:
+        process = subprocess.Popen(words, env={**os.environ, **env})
+    except OSError as error:  # a script without its first line, or with an interpreter that is not here
+        _say(f"error: {words[0]} could not be run: {error.strerror}")
+        return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
     try:
         signals.release()
         code = process.wait()
@@ -110,14 +128,18 @@ def _call(words: list[str], env: dict[str, str], signals: Signals) -> int:
 
 def _is_foreground() -> bool:
     try:
-        return os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+        with Path("/dev/tty").open("rb") as terminal:  # standard input may be a file
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     except OSError:
         return False
 
 
-def _stop(args: argparse.Namespace, signals: Signals) -> int:  # noqa: ARG001
+def _stop(args: argparse.Namespace, signals: Signals) -> int:
     session = _session(args)
+    signals.promise()
+    signals.hold()
     _say(f"stopped {session.url}" if session.stop() else f"already gone: {session.url}")
+    signals.check()
     return 0
 
 
@@ -165,6 +187,7 @@ def _launched(args: argparse.Namespace, signals: Signals) -> Iterator["Session"]
         progress.show(event)
 
     target = _target(args)
+    signals.promise()
     with Progress(None if args.quiet else sys.stderr) as progress, _hubs(target, args.build_token) as (hub, *others):
         for line in target.lines:
             progress.note(line)
@@ -190,15 +213,24 @@ def _hubs(target: "Target", build_token: str | None) -> Iterator[list["BinderHub
     yield target.open_hubs(build_token)
 
 
+_NOT_LOCAL = ("repo", "ref", "provider", "fallback_hubs", "reuse_image")
+
+
 def _target(args: argparse.Namespace) -> "Target":
     """Return what to launch and where."""
     from clinder.infer import Target, choose
 
     hub = args.hub or os.environ.get("CLINDER_HUB")
     if hub == "local":  # which has no repository but the current directory
-        here = RepoSpec(Path.cwd().as_uri(), provider="git")
+        try:
+            here = RepoSpec(Path.cwd().as_uri(), provider="git")
+        except FileNotFoundError:
+            raise UsageError("The current directory is gone, whose files local would launch.") from None
         spec = RepoSpec.parse(args.repo, args.ref, args.provider) if args.repo else here
-        return Target((hub,), spec, (f"launching {spec} on {hub}",), None, hub_inferred=False)
+        lines = [f"launching {spec} on {hub}"]
+        if given := [f"--{name.replace('_', '-').rstrip('s')}" for name in _NOT_LOCAL if getattr(args, name)]:
+            lines.append(f"local launches the files of this directory, whatever {', '.join(given)} may say")
+        return Target((hub,), spec, tuple(lines), None, hub_inferred=False)
     return choose(
         hub=hub,
         fallback_hubs=args.fallback_hubs,
@@ -215,7 +247,7 @@ def _session(args: argparse.Namespace) -> "Session":
 
     uri, token = args.session, args.token
     if uri == "-":
-        uri = sys.stdin.read().strip()
+        uri = sys.stdin.buffer.read().decode("utf-8", "replace").strip()
         if uri.startswith("{"):
             uri, token = _from_json(uri)
     elif uri is None:
@@ -231,22 +263,45 @@ def _session(args: argparse.Namespace) -> "Session":
 def _from_json(text: str) -> tuple[str, str]:
     try:
         content = json.loads(text)
-        return str(content["url"]), str(content["token"])
-    except (ValueError, KeyError, RecursionError):
+        return _text(content["url"]), _text(content["token"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise UsageError(
             "Standard input has no session.", 'Expected a URI with its token, or what "clinder start --json" printed.'
         ) from None
 
 
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
 # Words
+
+
+def _open_streams() -> None:
+    """Open nothing in place of standard streams that are closed, or the next connection would be one of them."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
+    # Standard output stays None: a result that nobody can get is an error, and words are not.
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _write(text: str) -> None:
     """Write a result to standard output, all of it, now."""
     if sys.stdout is None:
         raise ClinderError("Standard output is closed.")
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        raise ClinderError(f"Standard output could not be written: {error.strerror}.") from None
 
 
 def _say(text: str) -> None:
@@ -263,6 +318,7 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in two lines, and nothing of what may be a token."""
 
     def error(self, message: str) -> NoReturn:
+        message = re.sub(r"(invalid choice|ignored explicit argument):? ('.*'|\".*\")", r"\1", message)
         self.exit(2, f"{self.prog}: error: {message}\nTry: {self.prog} --help\n")
 
 
@@ -271,9 +327,14 @@ def _parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namesp
     if "--" in words and words[0] == "run":  # argparse would take the command's first word for HUB
         command = words[words.index("--") + 1 :]
         words = words[: words.index("--")]
+    if words[:1] in (["stop"], ["status"]) and len(words) > 2 and not words[1].startswith("-"):
+        # One token in 64 begins with a hyphen.
+        token = words[2]
+        if "token=" not in words[1] and token.partition("=")[0] not in ("-h", "--help", "--json", "--format"):
+            words = [words[0], *words[3:], "--", words[1], token]
     args, unknown = parser.parse_known_args(words)
     if unknown:
-        options = [word.partition("=")[0] for word in unknown if word.startswith("-")]
+        options = [re.split("=|(?<=^-.)", word)[0] for word in unknown if word.startswith("-")]
         what = f"unknown option: {', '.join(options)}" if options else "too many arguments"
         if args.name == "run" and not command:
             what += " (the command to run goes after two hyphens: clinder run -- COMMAND)"

@@ -64,6 +64,7 @@ def parse(data: str) -> Event:
         return Event("unknown", clean(data), {})
     if phase not in _PHASES:
         phase = re.sub(r"[^\w .-]", "", phase)[:40] if isinstance(phase, str) else ""
+        phase = "" if phase in OWN_PHASES else phase
     return Event(phase or "unknown", clean(message), content)
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from functools import partial
 from html import unescape
 from math import ceil
 from queue import Empty, Queue
@@ -31,18 +32,17 @@ from urllib.parse import urlencode, urljoin
 
 import requests
 
-from clinder._http import NETWORK_ERRORS, Client, caused_by, describe, proxies
+from clinder._http import NETWORK_ERRORS, Client, caused_by, describe, is_proxied, proxies
 from clinder.errors import (
     BuildFailed,
     DeadlineExceeded,
     HubError,
     HubRefused,
     HubUnavailable,
-    SessionError,
     UsageError,
 )
 from clinder.events import FAILED_PHASES, LAUNCH_PHASES, Event, plain, read
-from clinder.session import Session
+from clinder.session import Session, give_up
 from clinder.spec import RepoSpec, check_url, parse_path
 
 DEFAULT_TIMEOUT = 1800.0
@@ -72,11 +72,13 @@ class BinderHub:
     """A BinderHub, by its URL (with a path prefix if it has one).
 
     ``build_token`` is sent to the hub with each request and lifts its rate limit. ``silence`` is how many seconds
-    without a single byte, keepalives included, mean a dead connection. Raises `UsageError` for a URL that is none.
+    without a single byte, keepalives included, mean a dead connection. Raises `UsageError` for what is none of these.
     """
 
     def __init__(self, url: str, *, build_token: str | None = None, silence: float = SILENCE) -> None:
         self.url = check_url(url, "a BinderHub's URL")
+        if not silence > 0:
+            raise UsageError(f"The silence must be more than 0 seconds, not {silence:g}.")
         self.silence = silence
         if build_token and not re.fullmatch(r"[!-~]+", build_token):
             raise UsageError("The build token has blanks or control characters in it.", "Is it copied whole?")
@@ -142,7 +144,7 @@ class _Launch:
     def __init__(
         self, hubs: list[BinderHub], spec: RepoSpec, timeout: float, on_event: Callable[[Event], None] | None
     ) -> None:
-        if timeout <= 0:
+        if not timeout > 0:
             raise UsageError(f"The timeout must be more than 0 seconds, not {timeout:g}.")
         self.hubs = hubs  # those that may still be of use
         self.spec = spec
@@ -156,6 +158,7 @@ class _Launch:
         self._enter(hubs[0], hubs[0].url)
         self.places.extend((hub, hub.url) for hub in hubs[1:])
         self.phase = ""
+        self.launching = False  # whether this attempt has been in one of LAUNCH_PHASES: there may be a server
         self.heard = 0.0  # when
         self.log: deque[str] = deque(maxlen=_LOG_TAIL)
         self.asking = False  # whether the hub may be launching: not between two attempts
@@ -170,7 +173,7 @@ class _Launch:
         """Try until there is a session, a final answer, or no time."""
         threading.Thread(target=self._watch, daemon=True).start()
         try:
-            with Client() as http, self._signals():
+            with self._signals(), Client() as http:
                 session = self._persist(http)
             if self.end is not None:  # a signal between the last look and here
                 self._stop(session)
@@ -204,7 +207,7 @@ class _Launch:
 
     def _move_on(self, http: requests.Session, trouble: _Trouble) -> bool:
         """Go to the next place; return whether to try it at once. After the last it is the first, and worth a pause."""
-        self.phase, self.asking = "", False
+        self.phase, self.launching, self.asking = "", False, False
         if trouble.final:
             self.refusals[self.who] = trouble.final
         else:
@@ -279,7 +282,7 @@ class _Launch:
     # One attempt
 
     def _attempt(self, http: requests.Session) -> Session:
-        self.phase = ""
+        self.phase, self.launching = "", False
         self.asking = True
         self._raise_end()  # a signal since the last look must not reach one more hub
         with self._open(http) as response:
@@ -298,12 +301,10 @@ class _Launch:
             response = self._get(http, address, self.hub.silence)
         except requests.exceptions.TooManyRedirects:
             raise self._no_hub("redirects in circles") from None
-        except NETWORK_ERRORS as error:
+        except (*NETWORK_ERRORS, ValueError) as error:  # the last of the parser of URLs, a redirect's or the proxy's
             request = getattr(error, "request", None)
             self._arrive(getattr(request, "url", None) or address)
             raise self._unreachable(error) from None
-        except ValueError:  # no exception of requests: of the parser of URLs, about a redirect's
-            raise self._no_hub(_NO_ADDRESS) from None
         self.response = response
         try:
             self._arrive(response.url)
@@ -367,8 +368,10 @@ class _Launch:
         status = response.status_code
         kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if status == 200 and kind == "text/event-stream":
+            if (encoding := _encoding(response)) not in ("", "gzip", "deflate"):
+                raise self._no_hub(f"sent an event stream in an encoding that nobody asked for: {encoding}")
             return
-        said = _words(response)
+        said = _without_token(_words(response), self.hub._build_token)
         what = f"{self.who} answered HTTP {status}" + (f": {said}" if said else "")
         if status == 429 or status >= 500 or not at_front_door:
             wait = _retry_after(response.headers.get("Retry-After")) or _said_wait(said)
@@ -403,6 +406,8 @@ class _Launch:
         # Neither requests nor urllib3 gives an unframed stream piecemeal and all of a chunk that breaks off. read1() of
         # the answer below them does; urllib3's own costs three times as much, for each line of a log.
         read1 = getattr(response.raw._original_response, "read1", response.raw.read1)
+        if _encoding(response):  # by a proxy that does not mind what it was asked for
+            read1 = partial(response.raw.read1, decode_content=True)
         while chunk := read1(_CHUNK):
             self.heard = time.monotonic()
             yield chunk
@@ -412,8 +417,10 @@ class _Launch:
     def _begin(self, phase: str) -> None:
         if phase == "unknown":
             return
-        if self.end is not None and phase in LAUNCH_PHASES and self.phase not in LAUNCH_PHASES:
-            self.cut_at = time.monotonic() + _GRACE
+        if phase in LAUNCH_PHASES and not self.launching:
+            self.launching = True
+            if self.end is not None:
+                self.cut_at = time.monotonic() + _GRACE
         self.phase = phase
 
     def _deliver(self, event: Event, response: requests.Response) -> Session:
@@ -421,9 +428,11 @@ class _Launch:
         session = self._session(event)
         response.close()  # before anything else: a hub launches again for a client that reconnects
         self._tell(event)
-        if self.end:
+        try:
+            self._raise_end()
+        except BaseException:
             self._stop(session)
-        self._raise_end()
+            raise
         return session
 
     def _session(self, event: Event) -> Session:
@@ -462,8 +471,8 @@ class _Launch:
 
     def _failure(self, event: Event) -> Exception:
         """Tell from a failed event whether to try again (_Trouble) or not (HubRefused, BuildFailed)."""
-        said = _without_token(plain(event.message).strip())
-        what = f"{self.who} said: {said}" if said else f"{self.who} gave no reason"
+        said = _without_token(plain(event.message).strip(), self.hub._build_token)
+        what = f"{self.who} said: {said}" if said else f"{self.who} gave no reason."
         status = event.data.get("status_code")
         status = status if isinstance(status, int) else None
         wait = _said_wait(said)
@@ -477,7 +486,7 @@ class _Launch:
             return HubRefused(what, _refused_hint(status, said))
         if status is not None and status >= 500:
             return _Trouble(what)
-        if self.phase in LAUNCH_PHASES or self.phase == "pushing":  # the image was built: the hub is at fault
+        if self.launching or self.phase == "pushing":  # the image was built: the hub is at fault
             return _Trouble(what)
         if self.phase in ("", "waiting"):
             return HubRefused(what, _refused_hint(status, said))
@@ -495,8 +504,10 @@ class _Launch:
         what = _sentence(f"{self.who} could not be reached: {describe(error)}")
         unknown = caused_by(error, gaierror)
         final: HubError | None = None
-        if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
-            return self._no_hub(_NO_ADDRESS)
+        if isinstance(error, ValueError):  # as all of requests' exceptions are that are about an address
+            if not is_proxied(self.front_door):
+                return self._no_hub("redirects to an address that is none")
+            final = HubUnavailable(what, "Check the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY.")
         if isinstance(unknown, gaierror) and unknown.errno == EAI_NONAME:
             final = HubUnavailable(what, "Check the spelling of the hub's URL, and the network.")
         elif caused_by(error, SSLCertVerificationError):
@@ -555,7 +566,7 @@ class _Launch:
         """End the launch: soon when nothing runs yet, else when the hub has handed over what it launches."""
         if self.end is None:
             self.end = why
-            self.cut_at = time.monotonic() + (_GRACE if self.phase in LAUNCH_PHASES else _LINGER)
+            self.cut_at = time.monotonic() + (_GRACE if self.launching else _LINGER)
 
     def _watch(self) -> None:
         """Keep the deadline, in a thread: end the reading of the stream by shutting down its socket."""
@@ -583,7 +594,7 @@ class _Launch:
 
     def _give_up_on(self, response: requests.Response) -> None:
         """Raise if this launch is to end without a session; say so when it leaves a server that nobody can reach."""
-        if self.end is not None and self.phase in LAUNCH_PHASES:
+        if self.end is not None and self.launching:
             response.close()
             self._tell(
                 Event(
@@ -596,15 +607,14 @@ class _Launch:
         self._raise_end()
 
     def _stop(self, session: Session) -> None:
-        try:
-            session.stop(_STOP_TIMEOUT)
-            self._tell(Event("stopping", "The server that the hub had launched was stopped.", {}))
-        except SessionError as error:
-            self._tell(Event("stopping", f"The server that the hub had launched is left. {error.message}", {}))
+        self._tell(Event("stopping", give_up(session, _STOP_TIMEOUT), {}))
 
     def _tell(self, event: Event) -> None:
         if self.on_event is None:
             return
+        if self.hub._build_token or "token" in event.data:
+            tokens = self.hub._build_token, _text(event.data.get("token"))
+            event = event._replace(message=_without_token(event.message, *tokens))
         try:
             self.on_event(event)
         except BaseException as raised:  # noqa: BLE001  (kept, and raised when no server can be left behind by it)
@@ -616,7 +626,6 @@ class _Launch:
 
 
 _OTHER_TIME = "Try later, with a longer timeout, or on another hub."
-_NO_ADDRESS = "redirects to an address that is none"
 _NO_HUB = "Is that the URL of a BinderHub (like https://mybinder.org/)? Hubs that need a login are not supported."
 
 
@@ -634,6 +643,11 @@ def _refused_hint(status: int | None, said: str) -> str:
     return "Asking again would bring the same answer."
 
 
+def _encoding(response: requests.Response) -> str:
+    """Return how an answer is encoded; nothing if it is not."""
+    return plain(response.headers.get("Content-Encoding", "")).strip().lower().replace("identity", "")
+
+
 def _words(response: requests.Response) -> str:
     """Return what an answer that is no event stream says, in one line: JSON's message, a page's title, or the text."""
     try:
@@ -646,12 +660,17 @@ def _words(response: requests.Response) -> str:
     except (ValueError, RecursionError, AttributeError):
         title = re.search(r"<title[^>]*>(.*?)</title", text, re.DOTALL | re.IGNORECASE)
         text = unescape(title[1]) if title else "" if "<" in text else text
-    return _without_token(" ".join(plain(text).split()))[:300]
+    return " ".join(plain(text).split())[:300]
 
 
-def _without_token(said: str) -> str:
-    """Return a hub's words without the build token, if they repeat what was asked."""
-    return re.sub(r"(build_token=)[^\s&\"'<>]+", r"\1...", said)
+def _without_token(said: str, *tokens: str | None) -> str:
+    """Return a hub's words without the tokens, if they repeat what was asked or is answered."""
+    if "build_token=" in said:
+        said = re.sub(r"(build_token=)[^\s&\"'<>]+", r"\1...", said)
+    for token in tokens:
+        if token and token in said:
+            said = said.replace(token, "...")
+    return said
 
 
 def _retry_after(value: str | None) -> float | None:

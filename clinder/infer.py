@@ -379,7 +379,9 @@ def from_myst(directory: Path) -> Myst | None:
     """
     for folder in (directory, *directory.parents):
         for name in ("myst.yml", "myst.yaml"):
-            if (path := folder / name).is_file() and isinstance(project := _load(path).get("project"), dict):
+            path = folder / name
+            # os.path's says no where a directory above may not be looked into
+            if os.path.isfile(path) and isinstance(project := _load(path).get("project"), dict):  # noqa: PTH113
                 return Myst(project, os.path.relpath(path, directory))
     return None
 

@@ -22,7 +22,7 @@ from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from clinder import __version__
@@ -41,7 +41,8 @@ class EmbeddedHub:
     """A hub that lives as long as its ``with`` block; the block's value is a `BinderHub`.
 
     ``directory`` is what sessions see as their files (default: the current one), ``idle`` the seconds after which a
-    session that nobody uses ends. Raises `UsageError` where jupyter-server and ipykernel are not installed.
+    session that nobody uses ends. It listens from here on, and can be entered once. Raises `UsageError` for what is no
+    directory, and where jupyter-server and ipykernel are not installed.
     """
 
     def __init__(self, directory: str | None = None, *, idle: float = IDLE) -> None:
@@ -50,7 +51,10 @@ class EmbeddedHub:
                 "The embedded hub needs jupyter-server and ipykernel, and this Python has not both.",
                 "Install them: pip install 'clinder[local]'",
             )
-        self._server = _Server(str(Path(directory or ".").resolve()), idle)
+        files = Path(directory or ".").resolve()
+        if not files.is_dir():
+            raise UsageError(f"Not a directory: {directory}", "Expected the one whose files sessions are to see.")
+        self._server = _Server(str(files), idle)
 
     def __enter__(self) -> BinderHub:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -125,7 +129,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._emit("pushing", "Nothing to push\n", progress={"none": {"current": 1, "total": 1}})
         self._emit("built", "Launching...\n", imageName="local")
         self._emit("launching", "Launching server...\n")
-        with _Child(self.server.directory, self.server.idle, f"v2/{spec}") as child:
+        try:
+            server = _Child(self.server.directory, self.server.idle, f"v2/{spec}")
+        except OSError as error:  # no room for its files, no process
+            self._emit("failed", f"The server could not be started: {error}\n", status_code=400)
+            return
+        with server as child:
             url = child.wait(lambda: self._write(b":keepalive\n\n"))
             if url is None:
                 self._emit("failed", f"The server could not be started:\n{child.log()}", status_code=400)
@@ -221,15 +230,18 @@ class _Child:
 
 def serve() -> None:
     """Be the server: the main function of a session's process, which reads its settings from standard input."""
-    sys.path.remove("")  # the files of a session are no modules of its server
+    with suppress(ValueError):  # PYTHONSAFEPATH has done it
+        sys.path.remove("")  # the files of a session are no modules of its server
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what the person's configuration prints is for the log
     try:
         if settings := sys.stdin.readline():  # none: the hub has ended already
-            _serve(**json.loads(settings))
+            _serve(answers, **json.loads(settings))
     finally:
         shutil.rmtree(os.environ["JUPYTER_RUNTIME_DIR"], ignore_errors=True)
 
 
-def _serve(token: str, directory: str, idle: float) -> None:
+def _serve(answers: TextIO, token: str, directory: str, idle: float) -> None:
     from jupyter_server.serverapp import ServerApp
     from tornado.ioloop import IOLoop, PeriodicCallback
 
@@ -255,8 +267,8 @@ def _serve(token: str, directory: str, idle: float) -> None:
 
     def begin() -> None:
         threading.Thread(target=end_unless_kept, daemon=True).start()
-        with suppress(OSError):  # the hub has ended
-            print(f"http://127.0.0.1:{app.port}{app.base_url}", flush=True)  # noqa: T201  (to the hub)
+        with suppress(OSError), answers:  # the hub may have ended
+            answers.write(f"http://127.0.0.1:{app.port}{app.base_url}\n")
         if idle < 60:  # the server looks once a minute by itself
             PeriodicCallback(app.shutdown_no_activity, 1000).start()
 

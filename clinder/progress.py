@@ -66,7 +66,7 @@ class Progress:
             message = "" if self._live or share == self._detail else f"{message.rstrip()} {share}"
             self._detail = share
         if "\x1b" in message:
-            message = message + _RESET if self._colour else _COLOUR.sub("", message)
+            message = f"{message.rstrip()}{_RESET}" if self._colour else _COLOUR.sub("", message)
         if message:
             self._add(message if message.endswith("\n") else message + "\n")
 
@@ -97,8 +97,10 @@ class Progress:
     def _paint(self) -> None:
         """Write what is pending, and on a terminal the live line below it. The lock is held."""
         text = "".join([self._pending.popleft() for _ in range(len(self._pending))])
+        if self._stream is None:
+            return
         line = self._status() if self._live and self._phase else ""
-        if self._stream is None or not (text or line != self._line):
+        if not text and line == self._line:
             return
         if self._line:
             text = "\r\x1b[K" + text

@@ -9,6 +9,7 @@ environment is worse.
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from fnmatch import fnmatch
 from typing import NamedTuple
 
@@ -49,6 +50,8 @@ def with_image(found: Found, checkout: Checkout | None) -> tuple[RepoSpec, str]:
         newest, changed = _newest(checkout.repo, ObjectID(commit.encode()))
     except _NoReuse as why:
         return found.spec, f"no image is reused: {why}"
+    except Exception as error:  # noqa: BLE001  (see clinder.checkout)
+        return found.spec, f"no image is reused: the history in this checkout can't be read ({type(error).__name__})"
     spec = found.spec.at(newest.decode())
     if found.base and _is_part(checkout, newest, found.base):
         spec = RepoSpec.parse(found.base.repo, spec.ref)
@@ -61,8 +64,10 @@ def with_image(found: Found, checkout: Checkout | None) -> tuple[RepoSpec, str]:
 
 
 def _is_part(checkout: Checkout, commit: ObjectID, base: Base) -> bool:
-    tips = (checkout.resolve(revision) for revision in base.revisions)
-    return any(checkout.contains(tip, commit) for tip in tips if tip)
+    with suppress(Exception):  # as above: it may be a part, but who knows
+        tips = (checkout.resolve(revision) for revision in base.revisions)
+        return any(checkout.contains(tip, commit) for tip in tips if tip)
+    return False
 
 
 class _Definition(NamedTuple):

@@ -45,8 +45,9 @@ class Session:
     (``resolved_ref``) and the link that launches the very same in a browser (``launch_url``), each None if not known;
     and what would have been launched if no image had been reused (``instead_of``), None if nothing else.
 
-    As a context manager it stops the server when the block is left, whether by an exception or not. A ``url`` that is
-    not http(s) or a ``token`` with anything but visible ASCII characters is a `UsageError`.
+    As a context manager it stops the server when the block is left, whether by an exception or not; what stop() raises
+    comes out of a block without an exception, and is a warning after one. A ``url`` that is not http(s) or a ``token``
+    with anything but visible ASCII characters is a `UsageError`.
     """
 
     def __init__(
@@ -80,7 +81,8 @@ class Session:
     def parse(cls, uri: str, token: str | None = None) -> "Session":
         """Return the session of a URI with its token (``https://hub/user/x/?token=...``), or of a URL and a token.
 
-        Raises `UsageError`, whose message repeats neither.
+        The address of its JupyterLab (``.../user/x/lab?token=...``) will do. Raises `UsageError`, whose message repeats
+        neither.
         """
         hint = "Expected a URI with its token (https://hub/user/x/?token=...), or a URL followed by the token."
         uri = uri.strip()
@@ -90,10 +92,12 @@ class Session:
             raise UsageError("The session's URL can't be understood.", hint) from None
         if not re.fullmatch(r"[!-~]*", uri):  # which urlsplit() would leave out
             raise UsageError("The session's URL has blanks, control or non-ASCII characters in it.", hint)
+        # What a browser's address line has behind the session's own path (JupyterHub's, the name may be anybody's).
+        path = re.sub(r"(/user/[^/]+/)(lab|tree|notebooks|edit|doc|nbclassic|retro)(/.*)?$", r"\1", parts.path)
         found = parse_qs(parts.query).get("token")
         if token is None and not found:
             raise UsageError("The session has no token.", hint)
-        return cls(urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")), token or (found or [""])[0])
+        return cls(urlunsplit((parts.scheme, parts.netloc, path, "", "")), token or (found or [""])[0])
 
     @property
     def uri(self) -> str:
@@ -138,8 +142,8 @@ class Session:
     def status(self, timeout: float = 10) -> SessionStatus:
         """Return what the server says of itself.
 
-        ``timeout`` is in seconds, for each wait on the network. Raises `SessionGone`, `WrongToken` or
-        `SessionUnreachable`.
+        ``timeout`` is in seconds, for each wait on the network; one that is in trouble is asked for five seconds more.
+        Raises `SessionGone`, `WrongToken` or `SessionUnreachable`.
         """
         answer = self._ask("GET", "api/status", timeout)
         if answer.gone:
@@ -157,8 +161,8 @@ class Session:
     def stop(self, timeout: float = 10) -> bool:
         """Shut the server down; return whether it was there. A session that is gone already is no error.
 
-        ``timeout`` is in seconds, for each wait on the network. Raises `WrongToken`, or `SessionUnreachable` when
-        nobody can say whether the server still runs.
+        ``timeout`` is as for status(). Raises `WrongToken`, or `SessionUnreachable` when nobody can say whether the
+        server still runs.
         """
         answer = self._ask("POST", "api/shutdown", timeout)
         # Both a live server, to a wrong token, and JupyterHub, in place of one that is gone, answer a POST with 403 and
@@ -172,6 +176,8 @@ class Session:
 
     def _ask(self, method: str, path: str, timeout: float) -> "_Answer":
         """Return the first answer that says something, asking again while the network or a proxy is in trouble."""
+        if not timeout > 0:
+            raise UsageError(f"The timeout must be more than 0 seconds, not {timeout:g}.")
         give_up = time.monotonic() + min(_PATIENCE, timeout)
         while True:
             try:
@@ -225,6 +231,15 @@ class Session:
         )
 
 
+def give_up(session: Session, timeout: float = 10) -> str:
+    """Stop a server that nobody will use; return what became of it, in a sentence."""
+    try:
+        session.stop(timeout)
+    except SessionError as error:
+        return f"The server that the hub had launched is left. {error.message}"
+    return "The server that the hub had launched was stopped."
+
+
 def _body(response: requests.Response) -> bytes:
     """Return the beginning of the body. A server that shuts down may cut it short; its status has said all by then."""
     try:
@@ -256,7 +271,8 @@ class _Answer:
             return b"JupyterHub" in body or b"/hub/" in body
         if self.status in (302, 307):
             return "/hub/" in headers.get("Location", "")
-        return self.status in (404, 410, 424)
+        # A server that runs says 404 as well, with a page of its own, to an address that is not quite its own.
+        return self.status in (404, 410, 424) and b"<title>Jupyter Server" not in body
 
 
 def _words(value: Any) -> str:

@@ -101,9 +101,10 @@ class RepoSpec(_Spec):
             raise UsageError(
                 f"Not a repository of the provider {provider}: {_quoted(repo)}", f"Expected {kind.expected}."
             )
-        if re.match(r"[^/]*//[^/@]*:[^/@]*@", repo):
+        if re.match(r"https?://[^/]*@|[^/]*//[^/@]*:[^/@]*@", repo, re.IGNORECASE):
             raise UsageError(
-                "A password in a repository's URL would be shown to everybody.", "Hubs launch public repositories."
+                "A password or token in a repository's URL would be shown to everybody.",
+                "Hubs launch public repositories.",
             )
         if not kind.has_ref and ref != "HEAD":
             raise UsageError(
@@ -175,6 +176,8 @@ class _Found(NamedTuple):
 
 def _recognise(text: str, provider: str | None) -> _Found:
     """Tell what a person wrote for a repository; ``provider`` is how to read it, if that was said."""
+    if match := re.match(r"(https?://)[^/:@]+@(?=[^/@]+/)", text, re.IGNORECASE):
+        text = match[1] + text[match.end() :]  # the name that a host's own button for copying puts there
     if provider in ("git", "ckan"):
         return _Found(provider, text)
     if match := re.fullmatch(r"(?:ssh://[\w.-]+@([\w.-]+)(?::\d+)?/|[\w.-]+@([\w.-]+):)(\S+)", text):
@@ -253,5 +256,5 @@ def _is_plain(text: str) -> bool:
 
 def _quoted(text: str) -> str:
     """Return text as an error shows it: short, no password, and nothing in it that a terminal would obey."""
-    text = re.sub(r"//[^/\s]*@", "//...@", text)
+    text = re.sub(r"[^/\s]+@", "...@", text)
     return repr(text if len(text) <= 200 else text[:200] + "...")

@@ -232,8 +232,12 @@ class Job:
 
     def post(self, state: dict[str, str], *, inputs: bool = True) -> Step:
         """Run the post step to its end."""
+        return self.begin_post(state, inputs=inputs).finish()
+
+    def begin_post(self, state: dict[str, str], *, inputs: bool = True) -> Step:
+        """Begin the post step."""
         env = {f"STATE_{name}": value for name, value in state.items()}
-        return self._begin("post_entrypoint.py", env, inputs=inputs).finish()
+        return self._begin("post_entrypoint.py", env, inputs=inputs)
 
     def read(self, name: str) -> str:
         """Return what is in a file of the step that ran last."""

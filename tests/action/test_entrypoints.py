@@ -381,6 +381,24 @@ def test_a_session_that_can_not_be_stopped_is_a_warning(tmp_path: Path) -> None:
         assert len(post.log.named("warning")) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_does_not_end_the_stopping(tmp_path: Path, number: int) -> None:
+    def in_trouble_once(exchange: Exchange) -> None:
+        exchange.page("502 Bad Gateway")
+        exchange.hub.session = None
+        exchange.hub.reach("stopping")
+
+    with FaultyHub() as hub:
+        hub.session = in_trouble_once
+        post = job(tmp_path)
+        post.inputs = {}
+        step = post.begin_post({"url": hub.session_url, "token": TOKEN})
+        hub.wait_until("stopping")
+        step.process.send_signal(number)
+        assert (step.finish().code, hub.stopped) == (0, 1)
+        assert f"Stopped {hub.session_url}" in step.log.lines
+
+
 def test_a_post_step_without_state_touches_no_server(tmp_path: Path) -> None:
     with FaultyHub() as hub:
         the_job = job(tmp_path, env={"JUPYTER_BASE_URL": hub.session_url, "JUPYTER_TOKEN": TOKEN})

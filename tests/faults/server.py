@@ -50,11 +50,9 @@ class Exchange:
         content = {name: value for name, value in (("phase", phase), ("message", message)) if value is not None}
         self.chunk(f"data: {json.dumps({**content, **more})}\n\n".encode())
 
-    def ready(self, **more: Any) -> None:
+    def ready(self, message: str = "server running\n", **more: Any) -> None:
         self.hub.launched += 1
-        self.event(
-            "ready", "server running\n", **{"url": self.hub.session_url, "token": TOKEN, "image": "im/age:1", **more}
-        )
+        self.event("ready", message, **{"url": self.hub.session_url, "token": TOKEN, "image": "im/age:1", **more})
 
     def end(self) -> None:
         """End the stream as HTTP has it."""

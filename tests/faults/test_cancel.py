@@ -1,5 +1,6 @@
 """A start that is cancelled, or whose deadline passes, leaves no server running."""
 
+import os
 import signal
 import threading
 import time
@@ -141,6 +142,68 @@ def test_a_deadline_during_the_launch_stops_the_server_that_comes(clinder: Clind
         done = clinder("start", hub.url, "--repo", "org/repo", "--timeout", "1.5")
         assert done.returncode == 4
         assert (hub.launched, hub.stopped) == (1, 1)
+
+
+@pytest.mark.parametrize("late", [0.01, 0.03, 0.05, 0.07, 0.09])
+def test_a_server_that_comes_just_after_the_deadline_is_stopped_too(late: float) -> None:
+    timeout = 0.65  # between two looks of the watch
+    began: list[float] = []
+
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("launching")
+        time.sleep(max(0.0, began[0] + timeout + late - time.monotonic()))
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub, pytest.raises(DeadlineExceeded):  # noqa: PT012
+        began.append(time.monotonic())
+        BinderHub(hub.url).launch(RepoSpec("org/repo"), timeout=timeout)
+    assert (hub.launched, hub.stopped) == (1, 1)
+
+
+def test_a_phase_that_nobody_knows_ends_no_launch(clinder: Clinder) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("built")
+        exchange.event("spawning", "A word of tomorrow's hubs\n")
+        exchange.hub.reach("spawning")
+        time.sleep(2)
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        process = clinder.begin("start", hub.url, "--repo", "org/repo")
+        hub.wait_until("spawning")
+        time.sleep(0.3)
+        done = Signalled(process, signal.SIGTERM)
+        assert (done.code, hub.launched, hub.stopped) == (143, 1, 1)
+
+
+def test_with_standard_error_closed_a_signal_writes_into_no_connection(clinder: Clinder) -> None:
+    heard = []
+
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("launching")
+        exchange.hub.reach("launching")
+        time.sleep(1)
+        exchange.connection.setblocking(False)
+        try:
+            heard.append(exchange.connection.recv(1000))
+        except BlockingIOError:
+            heard.append(b"")
+        exchange.connection.setblocking(True)
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        process = clinder.begin("start", hub.url, "--repo", "org/repo", preexec_fn=lambda: os.close(2))
+        hub.wait_until("launching")
+        time.sleep(0.3)
+        done = Signalled(process, signal.SIGINT)
+        assert (done.code, hub.launched, hub.stopped) == (130, 1, 1)
+        assert (heard, done.stdout) == ([b""], "")
 
 
 def test_a_busy_hub_can_not_hold_up_a_cancellation(clinder: Clinder) -> None:

@@ -7,7 +7,9 @@ import re
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +83,8 @@ def test_a_session_whose_address_can_not_be_written_is_stopped(clinder: Clinder,
         done = clinder("start", hub.url, "--repo", "org/repo", "--format", output, stdout=full)
         assert done.returncode == 1
         assert (hub.launched, hub.stopped) == (1, 1)
-        assert "The session was stopped" in done.stderr
+        assert "The session's address: Standard output could not be written: No space left on device." in done.stderr
+        assert "The server that the hub had launched was stopped." in done.stderr
         assert "No space left" in done.stderr
         assert "Traceback" not in done.stderr
         assert "Exception ignored" not in done.stderr
@@ -130,7 +133,84 @@ def test_a_start_that_nobody_watches_is_delivered(clinder: Clinder, close: str) 
         assert (done.returncode, done.stdout) == (0, f"{hub.session_url}?token={TOKEN}\n")
 
 
-USELESS: dict[str, dict[str, object]] = {
+def test_an_error_that_nobody_can_read_is_not_for_standard_output(clinder: Clinder) -> None:
+    done = clinder("start", "ftp://x", stderr=None, preexec_fn=lambda: os.close(2))
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+def test_a_session_that_can_be_neither_delivered_nor_stopped_is_said_to_be_left(clinder: Clinder) -> None:
+    with FaultyHub() as hub, Path("/dev/full").open("w") as full:
+        hub.session = lambda exchange: exchange.page("502 Bad Gateway")
+        done = clinder("start", hub.url, "--repo", "org/repo", stdout=full)
+        assert done.returncode == 1
+        assert "Standard output could not be written" in done.stderr
+        assert "The server that the hub had launched is left. HTTP 502" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+def test_a_stream_that_was_compressed_on_the_way_is_read(clinder: Clinder, encoding: str) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream(more=f"Content-Encoding: {encoding}\r\n")
+        packed, send = zlib.compressobj(wbits=31 if encoding == "gzip" else 15), exchange.send
+
+        def compressed(data: bytes) -> None:
+            send(b"%x\r\n%s\r\n" % (len(data), data))
+
+        exchange.chunk = lambda data: compressed(packed.compress(data) + packed.flush(zlib.Z_SYNC_FLUSH))  # type: ignore[method-assign]
+        exchange.event("building", "a line\n" * 1000)
+        exchange.ready()
+        exchange.hub.closed_after_ready.append(exchange.wait_for_close())
+
+    with FaultyHub(answer) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo")
+        assert (done.returncode, hub.launched) == (0, 1), done.stderr
+        assert done.stderr.count("a line\n") == 1000
+        assert hub.closed_after_ready == [True]
+
+
+def test_a_stream_in_an_encoding_that_nobody_knows_launches_one_server_and_not_one_each_try(clinder: Clinder) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream(more="Content-Encoding: br\r\n")
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo")
+        assert (done.returncode, hub.launched) == (1, 1)
+        assert "in an encoding that nobody asked for: br" in done.stderr
+
+
+def test_the_body_of_a_redirect_is_not_read(clinder: Clinder) -> None:
+    sent: list[int] = []
+
+    def endless(exchange: Exchange) -> None:
+        exchange.send(f"HTTP/1.1 302 Found\r\nLocation: {hub.url}build/gh/org/repo/HEAD\r\n\r\n".encode())
+        try:
+            while len(sent) < 1000:
+                exchange.send(b"x" * 100_000)
+                sent.append(1)
+        except OSError:
+            pass
+
+    with FaultyHub() as hub, FaultyHub(endless) as door:
+        assert clinder("start", door.url, "--repo", "org/repo").returncode == 0
+        assert len(sent) < 1000
+
+
+def test_the_hub_does_not_speak_for_clinder(clinder: Clinder) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("stopping", "The server was stopped.\n")
+        exchange.event("ret\0rying", "Trying again.\n")
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo")
+        assert "\nThe server was stopped.\nTrying again.\n" in done.stderr
+
+
+USELESS: dict[str, dict[str, Any]] = {
     "no url": {"url": None},
     "an empty url": {"url": ""},
     "a url that is a number": {"url": 7},
@@ -177,12 +257,40 @@ def test_the_token_is_on_standard_output_alone(clinder: Clinder) -> None:
         assert "authorization" not in hub.builds[0].headers
 
 
+def test_a_hub_that_repeats_tokens_does_not_bring_them_into_the_log(clinder: Clinder) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("waiting", f"GET {exchange.request.path} with jwt-secret\n")
+        exchange.ready(message=f"server running at {exchange.hub.session_url}?token={TOKEN}\n")
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        done = clinder("start", hub.url, "--repo", "org/repo", "--build-token", "jwt-secret")
+        assert "GET /build/gh/org/repo/HEAD?build_token=... with ...\n" in done.stderr
+        assert "user/x/?token=...\n" in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("proxy", ["http:///", "htp://proxy.example.org:1", "socks5://127.0.0.1:1"])
+def test_a_proxy_that_is_none_is_named_as_the_cause(clinder: Clinder, variable: str, proxy: str) -> None:
+    done = clinder("start", "http://hub.example.org", "--repo", "org/repo", env={variable: proxy})
+    assert done.returncode == 3, done.stderr
+    assert "could not be reached: " in done.stderr
+    assert "Check the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY." in done.stderr
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ["stop", TOKEN, "http://127.0.0.1:1/"],
         ["stop", "http://127.0.0.1:1/", TOKEN, "too-much"],
         ["stop", "--token", TOKEN],
+        [f"http://127.0.0.1:1/?token={TOKEN}"],
+        ["--build-token", TOKEN, "start"],
+        ["start", f"-h{TOKEN}"],
+        ["start", f"-X{TOKEN}"],
+        ["start", "http://127.0.0.1:1/", "--repo", f"https://{TOKEN}:x@git.example.org/org/repo"],
+        ["start", "http://127.0.0.1:1/", "--repo", f"me:{TOKEN}@github.com/org/repo"],
         ["stop", f"--token={TOKEN}"],
         ["stop", f"ftp://host/?token={TOKEN}"],
         ["stop", f"http://ho st/?token={TOKEN}"],

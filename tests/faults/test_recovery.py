@@ -76,6 +76,7 @@ TRANSIENT: dict[str, Answer] = {
     "a busy repository": failed("Too many users running https://github.com/org/repo! Try again soon."),
     "failed after built": failed("Failed to launch image", after=("building", "built")),
     "failed while launching": failed(None, after=("launching",)),
+    "failed in a phase of the launch that nobody knows": failed("No", after=("built", "spawning")),
     "unhandled": failed("Unhandled error watching for build events. Please try again.", after=("waiting",)),
     **{f"ended while {phase}": cut(phase, Exchange.end) for phase in PHASES},
     **{f"closed while {phase}": cut(phase, close) for phase in PHASES},

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests.conftest import SIGNALS, Clinder, Signalled
-from tests.faults.server import TOKEN, FaultyHub, ready_at_once
+from tests.faults.server import TOKEN, Exchange, FaultyHub, ready_at_once
 
 PRINT = "import os; print(os.environ['JUPYTER_BASE_URL'], os.environ['JUPYTER_TOKEN'])"
 
@@ -52,8 +52,27 @@ def test_a_signal_ends_the_command_and_stops_the_session(clinder: Clinder, numbe
         done = Signalled(process, number)
         assert done.code == 128 + number
         assert done.seconds < 8
+        assert "making sure that no server is left" in done.stderr
         assert hub.stopped == 1
         assert "clinder" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [("echo no first line\n", 126), ("#!/no/such/interpreter\n", 127)],
+    ids=["format", "interpreter"],
+)
+def test_a_command_that_can_not_be_run_is_an_error_and_the_session_is_stopped(
+    clinder: Clinder, content: str, code: int
+) -> None:
+    script = clinder.directory / "build.sh"
+    script.write_text(content)
+    script.chmod(0o755)
+    with FaultyHub() as hub:
+        done = clinder("run", hub.url, "--repo", "org/repo", "--", str(script))
+        assert (done.returncode, hub.launched, hub.stopped) == (code, 1, 1)
+        assert f"clinder: error: {script} could not be run: " in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_a_command_that_ignores_the_signal_is_killed_in_time_to_stop_the_session(clinder: Clinder) -> None:
@@ -65,6 +84,20 @@ def test_a_command_that_ignores_the_signal_is_killed_in_time_to_stop_the_session
         done = Signalled(process, signal.SIGTERM)
         assert (done.code, hub.stopped) == (143, 1)
         assert done.seconds < 9.5, "a runner kills after ten seconds"
+
+
+def test_a_signal_while_the_session_is_being_stopped_does_not_end_that(clinder: Clinder) -> None:
+    def in_trouble_once(exchange: Exchange) -> None:
+        exchange.page("502 Bad Gateway")
+        exchange.hub.session = None
+        exchange.hub.reach("stopping")
+
+    with FaultyHub() as hub:
+        hub.session = in_trouble_once
+        process = clinder.begin("run", hub.url, "--repo", "org/repo", *python("pass"))
+        hub.wait_until("stopping")
+        done = Signalled(process, signal.SIGTERM)
+        assert (done.code, hub.launched, hub.stopped) == (143, 1, 1)
 
 
 def test_the_end_of_the_terminal_stops_the_session(clinder: Clinder) -> None:
@@ -129,4 +162,7 @@ def test_a_session_that_can_not_be_stopped_is_reported(clinder: Clinder) -> None
         hub.session = lambda exchange: exchange.page("500 Oh no")
         done = clinder("run", hub.url, "--repo", "org/repo", *python("print('done')"), timeout=60)
         assert (done.returncode, done.stdout) == (3, "done\n")
+        done = clinder("run", hub.url, "--repo", "org/repo", *python("raise SystemExit(7)"), timeout=60)
+        assert done.returncode == 7
+        assert "warning: the session was not stopped. HTTP 500" in done.stderr
         assert "may still be running" in done.stderr

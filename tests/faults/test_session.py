@@ -1,12 +1,15 @@
 """stop is idempotent, and a session that is gone is told from a wrong token and from one that may still run."""
 
 import json
+import os
+import signal
 import time
+from pathlib import Path
 
 import pytest
 
-from clinder import BinderHub, RepoSpec, Session
-from tests.conftest import Clinder
+from clinder import BinderHub, RepoSpec, Session, UsageError
+from tests.conftest import Clinder, Signalled
 from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub
 
 
@@ -27,6 +30,9 @@ def test_a_live_session_is_stopped_and_said_so(clinder: Clinder) -> None:
         (["stop", "{uri}"], "", {}),
         (["stop", "{url}", "{token}"], "", {}),
         (["stop", "{bare}", "{token}"], "", {}),
+        (["stop", "{url}lab?token={token}"], "", {}),
+        (["stop", "{url}lab/tree/a/b.ipynb?reset&token={token}"], "", {}),
+        (["stop", "{url}tree", "{token}"], "", {}),
         (["stop", "-"], "{uri}\n", {}),
         (["stop", "-"], '{{"url": "{url}", "token": "{token}", "more": 1}}', {}),
         (["stop"], "", {"JUPYTER_BASE_URL": "{url}", "JUPYTER_TOKEN": "{token}"}),
@@ -123,6 +129,44 @@ def test_a_server_that_hangs_is_an_error_after_ten_seconds(clinder: Clinder, com
         assert "did not answer within 10 seconds" in done.stderr
 
 
+def test_a_page_of_a_server_that_runs_is_no_proof_that_it_is_gone(clinder: Clinder) -> None:
+    with FaultyHub() as hub:
+        hub.session = page("404 Not Found", "<html><title>Jupyter Server</title>The page you are looking for ...")
+        for command in ("stop", "status"):
+            done = clinder(command, f"{hub.session_url}typo/?token={TOKEN}")
+            assert done.returncode == 3
+            assert "HTTP 404 and a web page came from" in done.stderr
+
+
+@pytest.mark.parametrize("token", ["-Xq3v0dP1T2m9", "-hq3v0dP1T2m9", "--q3v0dP1T2m9", "-"])
+def test_a_token_may_begin_with_a_hyphen(clinder: Clinder, token: str) -> None:
+    tokens = []
+
+    def listen(exchange: Exchange) -> None:
+        tokens.append(exchange.request.headers["authorization"])
+        exchange.page("200 OK", '{"kernels": 0}', "application/json")
+
+    with FaultyHub() as hub:
+        hub.session = listen
+        assert clinder("stop", hub.session_url, token).returncode == 0
+        assert clinder("status", hub.session_url, token, "--json").returncode == 0
+        assert tokens == [f"token {token}"] * 2
+
+
+def test_ctrl_c_does_not_end_a_stop_half_way(clinder: Clinder) -> None:
+    def in_trouble_once(exchange: Exchange) -> None:
+        exchange.page("502 Bad Gateway")
+        exchange.hub.session = None
+        exchange.hub.reach("stopping")
+
+    with FaultyHub() as hub:
+        hub.session = in_trouble_once
+        process = clinder.begin("stop", f"{hub.session_url}?token={TOKEN}")
+        hub.wait_until("stopping")
+        done = Signalled(process, signal.SIGINT)
+        assert (done.code, hub.stopped) == (130, 1)
+
+
 @pytest.mark.parametrize("body", ["<html>login</html>", "<html><title>JupyterHub</title>sign in</html>"])
 def test_a_page_is_no_proof_of_a_shutdown(clinder: Clinder, body: str) -> None:
     with FaultyHub() as hub:
@@ -184,6 +228,39 @@ def test_status_shows_nothing_hostile(clinder: Clinder) -> None:
         hub.session = page("200 OK", json.dumps({"started": "\x1b[2J", "kernels": "\x1b[2J"}), "application/json")
         done = clinder("status", hub.session_url, TOKEN)
         assert "\x1b" not in done.stdout
+
+
+def test_status_that_can_not_be_written_is_an_error(clinder: Clinder) -> None:
+    with FaultyHub() as hub, Path("/dev/full").open("w") as full:
+        done = clinder("status", f"{hub.session_url}?token={TOKEN}", stdout=full)
+        assert (done.returncode, done.stderr) == (
+            1,
+            "clinder: error: Standard output could not be written: No space left on device.\n",
+        )
+
+
+def test_status_is_written_whatever_the_encoding_of_standard_output(clinder: Clinder) -> None:
+    with FaultyHub() as hub:
+        hub.session = page("200 OK", '{"kernels": 1, "started": "gestern, f\u00fcnf Uhr"}', "application/json")
+        done = clinder("status", f"{hub.session_url}?token={TOKEN}", env={"PYTHONIOENCODING": "ascii"})
+        assert (done.returncode, "f\\xfcnf" in done.stdout) == (0, True)
+
+
+def test_standard_input_that_is_closed_has_no_session(clinder: Clinder) -> None:
+    done = clinder("stop", "-", preexec_fn=lambda: os.close(0))
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+
+
+@pytest.mark.parametrize("said", ['{"url": "http://127.0.0.1:1/", "token": null}', '{"url": 1, "token": "x"}', "{}"])
+def test_an_object_that_is_no_session_is_a_usage_error(clinder: Clinder, said: str) -> None:
+    done = clinder("stop", "-", input=said)
+    assert (done.returncode, "Standard input has no session" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_timeout_that_is_none_is_a_usage_error(timeout: float) -> None:
+    with pytest.raises(UsageError, match="timeout"):
+        Session("http://127.0.0.1:1/", TOKEN).stop(timeout)
 
 
 @pytest.mark.parametrize("words", [["stop"], ["stop", "-"], ["stop", "http://127.0.0.1/"], ["status", "nonsense"]])

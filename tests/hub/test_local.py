@@ -22,7 +22,7 @@ import requests
 from packaging.requirements import Requirement
 
 import clinder as package
-from clinder import EmbeddedHub, Session
+from clinder import EmbeddedHub, HubRefused, RepoSpec, Session, UsageError
 from tests.conftest import SIGNALS, Clinder, Signalled
 
 from .conftest import read_until
@@ -282,6 +282,47 @@ def always_needed_by(name: str) -> set[str]:
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             needed |= {requirement.name} | always_needed_by(requirement.name)
     return needed
+
+
+def test_the_persons_own_configuration_may_print_and_there_may_be_no_current_directory_to_import_from(
+    clinder: Clinder, servers: Processes
+) -> None:
+    configuration = clinder.directory / ".jupyter/jupyter_server_config.py"
+    configuration.parent.mkdir()
+    configuration.write_text("print('http://127.0.0.1:1/ is not the address', flush=True)\n")
+    done = clinder("start", "local", timeout=120, env={"PYTHONSAFEPATH": "1"})
+    assert done.returncode == 0, done.stderr
+    assert len(servers()) == 1
+    assert clinder("status", done.stdout.strip()).returncode == 0
+
+
+def test_what_makes_no_difference_to_the_embedded_hub_is_said(clinder: Clinder, servers: Processes) -> None:
+    words = ["--ref", "main", "--fallback-hub", "https://hub.example.org", "--reuse-image"]
+    done = clinder("start", "local", *words, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert (
+        "local launches the files of this directory, whatever --ref, --fallback-hub, --reuse-image may say"
+        in done.stderr
+    )
+    assert len(servers()) == 1
+
+
+def test_a_server_that_can_not_be_started_is_the_hubs_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with EmbeddedHub() as hub, pytest.raises(HubRefused, match="could not be started: "):
+        hub.launch(RepoSpec("org/repo"), timeout=20)
+
+
+def test_a_directory_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Not a directory"):
+        EmbeddedHub(str(tmp_path / "none"))
+
+
+def test_a_current_directory_that_is_gone_is_a_usage_error(clinder: Clinder) -> None:
+    gone = clinder.directory / "gone"
+    gone.mkdir()
+    done = clinder("start", "local", cwd=gone, preexec_fn=gone.rmdir)
+    assert (done.returncode, "The current directory is gone" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("page", ["build/git/x/HEAD", "versions", "not-the-secret/build/git/x/HEAD"])

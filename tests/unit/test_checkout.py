@@ -1,11 +1,13 @@
 """What a git checkout says to launch: real repositories, which git made and clinder reads without it."""
 
+import zlib
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from clinder.checkout import Checkout
+from clinder.infer import choose
 from clinder.spec import RepoSpec
 from tests.git import URL, Git
 
@@ -231,6 +233,30 @@ def test_a_broken_repository_has_nothing_to_launch(cloned: Git, name: str, conte
     cloned("pack-refs", "--all")
     (cloned.path / ".git" / name).write_bytes(content)
     assert_nothing(cloned.path)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", zlib.compress(b"commit 3\0abc"), zlib.compress(b"tree")[:-3]])
+@pytest.mark.parametrize("of", ["HEAD", "HEAD^", "HEAD^{tree}"])
+def test_a_damaged_object_ends_no_launch(cloned: Git, content: bytes, of: str) -> None:
+    cloned.commit()
+    cloned.commit()
+    name = cloned("rev-parse", of).strip()
+    head = cloned("rev-parse", "HEAD").strip()
+    damaged = cloned.path / ".git/objects" / name[:2] / name[2:]
+    damaged.chmod(0o644)
+    damaged.write_bytes(content)
+    target = choose(hub="https://hub.example.org", environ={}, directory=cloned.path, reuse_image=True)
+    assert (target.spec.ref, target.instead_of) == (head, None)
+    assert any("no image is reused" in line for line in target.lines)
+
+
+@pytest.mark.parametrize("content", [b"garbage\n", b"ref: refs/remotes/origin/HEAD\n", b"\xff" * 40])
+def test_a_damaged_ref_ends_no_launch(cloned: Git, content: bytes) -> None:
+    head = cloned("rev-parse", "HEAD").strip()
+    (cloned.path / ".git/refs/remotes/origin").mkdir(parents=True, exist_ok=True)
+    (cloned.path / ".git/refs/remotes/origin/HEAD").write_bytes(content)
+    (cloned.path / ".git/refs/tags/bad").write_bytes(content)
+    assert choose(hub="https://hub.example.org", environ={}, directory=cloned.path).spec.ref == head
 
 
 @pytest.mark.parametrize("content", ["gitdir: /no/such/place\n", "gitdir: ../checkout/.git/worktrees/x\n", "oops", ""])

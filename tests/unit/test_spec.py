@@ -271,9 +271,10 @@ WORDS = st.text("abXY09-_.#%?&=+@!~,;:()'\u00e9\u6f22\U0001f600", min_size=1, ma
 REFS = st.lists(WORDS, min_size=1, max_size=4).map("/".join)
 DOIS = st.builds("10.{}/{}".format, st.integers(1000, 99999), st.lists(NAMES, min_size=1, max_size=3).map("/".join))
 URLS = st.builds(
-    "{}://{}/{}{}".format,
-    st.sampled_from(["https", "http", "ssh", "git"]),
-    st.sampled_from(["git.example.org", "me@git.example.org:2222", "[::1]"]),
+    "{}/{}{}".format,
+    st.sampled_from(
+        ["https://git.example.org", "http://git.example.org:81", "ssh://me@git.example.org:2222", "git://[::1]"]
+    ),
     REFS,
     st.sampled_from(["", "/", ".git"]),
 )

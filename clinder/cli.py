@@ -438,7 +438,7 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         "--build-token",
         metavar="TOKEN",
         default=os.environ.get("CLINDER_BUILD_TOKEN"),
-        help="lifts the hub's rate limit (default: $CLINDER_BUILD_TOKEN, which other users of the machine don't see)",
+        help="exempts from the hub's rate limit (default: $CLINDER_BUILD_TOKEN, which others on the machine don't see)",
     )
     command.add_argument(
         "--reuse-image",
@@ -472,7 +472,8 @@ exit codes:
 """,
     "start": """\
 example:
-  eval "$(clinder start https://mybinder.org --repo org/repo --ref main --format env)"
+  session=$(clinder start https://mybinder.org --repo org/repo --ref main --format env)
+  eval "$session"
   myst build --execute --html
   clinder stop
 """,
@@ -484,7 +485,7 @@ examples:
     "stop": """\
 examples:
   clinder stop 'https://hub.example.org/user/x/?token=...'
-  clinder start --repo org/repo --json > session.json && clinder stop - < session.json
+  uri=$(clinder start --repo org/repo) && printf %s "$uri" | clinder stop -
 """,
     "status": """\
 example:

@@ -89,7 +89,7 @@ def choose(
             found = Found(RepoSpec.parse(repo, ref, provider), "")
         elif provider:
             raise UsageError(
-                "The provider says how to read the repository, and none was given.", "Give both, or leave it away."
+                "The provider says how to read the repository, and none was given.", "Give both, or leave it out."
             )
         else:
             found = Found(linked, "") if linked else project.spec()

@@ -109,7 +109,7 @@ class RepoSpec(_Spec):
         if not kind.has_ref and ref != "HEAD":
             raise UsageError(
                 f"The provider {provider} has no refs, but {_quoted(ref)} was given.",
-                f"Leave the ref away: {kind.expected} says which version it is.",
+                f"Leave the ref out: {kind.expected} says which version it is.",
             )
         if not re.fullmatch(r"[^/]+(/[^/]+)*", ref) or not _is_plain(ref) or (provider == "gist" and "/" in ref):
             raise UsageError(f"Not a ref: {_quoted(ref)}", "Expected a branch, a tag or a commit.")

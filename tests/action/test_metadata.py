@@ -6,6 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
@@ -116,7 +117,7 @@ def test_every_input_is_read_and_no_other(monkeypatch: pytest.MonkeyPatch) -> No
         return ""
 
     monkeypatch.setattr(core, "get_input", get_input)
-    monkeypatch.setattr(action, "Signals", lambda: None)  # they are pytest's
+    monkeypatch.setattr(action, "Signals", Mock)  # they are pytest's
     for name in ("ACT", "GITHUB_REPOSITORY", "GITHUB_EVENT_NAME"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(SystemExit):  # there is nothing to launch

@@ -519,7 +519,7 @@ class _Launch:
         self._raise_end()
         wait = trouble.wait
         if wait is None:  # exponential, with jitter, so that many who were refused together do not come back together
-            wait = min(2.0 ** (attempts - 1), _LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311
+            wait = min(2.0 ** min(attempts - 1, 10), _LONGEST_PAUSE) * random.uniform(0.5, 1)  # noqa: S311
         if wait >= self._remaining():
             hint = f"There is no time for another attempt before the deadline ({self.timeout:g} s). {_OTHER_TIME}"
             raise HubUnavailable(trouble.what, hint)

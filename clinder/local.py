@@ -176,7 +176,7 @@ class _Child:
 
     def __init__(self, directory: str, idle: float, request: str) -> None:
         self.token = secrets.token_urlsafe(32)
-        home = tempfile.mkdtemp(prefix="clinder-")  # readable by its owner alone; the server removes it
+        self._home = home = tempfile.mkdtemp(prefix="clinder-")  # readable by its owner alone; the server removes it
         self._log = Path(home, "log").open("a+b")  # noqa: SIM115  (open, for the name may be gone when it is read)
         env = {name: value for name, value in os.environ.items() if name not in ("JUPYTER_BASE_URL", "JUPYTER_TOKEN")}
         env |= {"JUPYTER_RUNTIME_DIR": home, "BINDER_LAUNCH_HOST": "local", "BINDER_REQUEST": request}
@@ -190,8 +190,7 @@ class _Child:
             start_new_session=True,  # Ctrl-C, or the end of the terminal, is not for it
             text=True,
         )
-        # Somebody has to wait for it, or it stays as a zombie for as long as a program that uses this library runs.
-        threading.Thread(target=self._process.wait, daemon=True).start()
+        threading.Thread(target=self._bury, daemon=True).start()
         self._say(json.dumps({"token": self.token, "directory": directory, "idle": idle}) + "\n")
 
     def __enter__(self) -> "_Child":
@@ -204,6 +203,11 @@ class _Child:
             self._process.stdin.close()  # without the word, it ends
         self._process.stdout.close()
         self._log.close()
+
+    def _bury(self) -> None:
+        """Wait for its end, or it stays as a zombie for as long as a program that uses this library runs."""
+        self._process.wait()
+        shutil.rmtree(self._home, ignore_errors=True)  # it may have crashed
 
     def wait(self, on_silence: Callable[[], None]) -> str | None:
         """Return the server's URL when it listens, or None when it ended instead."""

@@ -50,7 +50,7 @@ class Clinder:
             [sys.executable, "-m", "clinder", *words],
             env=self.env | (env or {}),
             cwd=self.directory,
-            stdin=subprocess.DEVNULL,
+            stdin=options.pop("stdin", subprocess.DEVNULL),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

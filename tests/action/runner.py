@@ -225,10 +225,10 @@ class Job:
         self.container = ""
         self._set: dict[str, Path] = {}
 
-    def main(self, **inputs: str) -> Step:
+    def main(self, entrypoint: str | Path = "entrypoint.py", **inputs: str) -> Step:
         """Begin the main step; underscores in the names of inputs stand for hyphens."""
         self.inputs = {f"INPUT_{name.upper().replace('_', '-')}": value for name, value in inputs.items()}
-        return self._begin("entrypoint.py", {})
+        return self._begin(entrypoint, {})
 
     def post(self, state: dict[str, str], *, inputs: bool = True) -> Step:
         """Run the post step to its end."""
@@ -243,7 +243,7 @@ class Job:
         """Return what is in a file of the step that ran last."""
         return self._set[name].read_text()
 
-    def _begin(self, entrypoint: str, more: dict[str, str], *, inputs: bool = True) -> Step:
+    def _begin(self, entrypoint: str | Path, more: dict[str, str], *, inputs: bool = True) -> Step:
         home = self.temp / "_runner_file_commands"
         self._set = {
             name: home / f"{name.lower()}_{uuid.uuid4()}" for name in ("OUTPUT", "ENV", "STATE", "STEP_SUMMARY")
@@ -260,7 +260,7 @@ class Job:
             return Step(self, [sys.executable, "-I", str(ROOT / entrypoint)], {**plain, **env})
         return Step(self, self._docker_run(entrypoint, env), env)
 
-    def _docker_run(self, entrypoint: str, env: dict[str, str]) -> list[str]:
+    def _docker_run(self, entrypoint: str | Path, env: dict[str, str]) -> list[str]:
         self.container = f"clinder-test-{uuid.uuid4().hex[:12]}"
         command = ["docker", "run", "--name", self.container, "--workdir", "/github/workspace", "--rm"]
         for name, value in env.items():

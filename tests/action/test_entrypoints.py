@@ -309,7 +309,7 @@ def test_a_failed_build_is_one_annotation_with_the_end_of_its_log_outside_the_gr
         assert properties["title"] == "clinder: no session, for good"
         raw = main.log.raw
         outside = raw[max(index for index, line in enumerate(raw) if line == "::endgroup::") :]
-        assert "line 49" in outside
+        assert {"line 31", "line 49"} <= set(outside)
         assert "line 10" not in outside
 
 
@@ -379,6 +379,44 @@ def test_a_session_that_can_not_be_stopped_is_a_warning(tmp_path: Path) -> None:
         post = the_job.post(main.state)
         assert post.code == 0
         assert len(post.log.named("warning")) == 1
+
+
+SIGNALLED_AS_IT_RETURNS = """\
+import os, signal
+from clinder import action, hub
+
+def launch(self, *words, _launch=hub.BinderHub.launch, **options):
+    session = _launch(self, *words, **options)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return session
+
+hub.BinderHub.launch = launch
+action.main()
+"""
+
+
+def test_a_signal_between_the_launch_and_the_delivery_stops_the_session(tmp_path: Path) -> None:
+    entrypoint = tmp_path / "signalled.py"
+    entrypoint.write_text(SIGNALLED_AS_IT_RETURNS)
+    with FaultyHub() as hub:
+        step = job(tmp_path).main(entrypoint, hub_url=hub.url).finish()
+        assert (step.code, hub.launched, hub.stopped) == (143, 1, 1), step.log.raw
+        assert (step.env, step.outputs, step.state) == ({}, {}, {})
+
+
+def test_an_event_without_a_phase_ends_no_group_and_a_share_is_shown_once(tmp_path: Path) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("pushing", "going\n", progress={"a": {"current": 1, "total": 2}})
+        exchange.event(None, "a word between\n")
+        exchange.event("pushing", "going\n", progress={"a": {"current": 1, "total": 2}})
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        log = start(tmp_path, hub).log
+        assert [data for _, data in log.named("group")] == ["pushing", "ready"]
+        assert (log.lines.count("going 50%"), log.lines.count("going")) == (1, 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

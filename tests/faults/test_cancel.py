@@ -2,12 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
 from clinder import BinderHub, DeadlineExceeded, RepoSpec
+from clinder._http import Client
 from tests.conftest import SIGNALS, Clinder, Signalled
 from tests.faults.server import Answer, Exchange, FaultyHub
 
@@ -219,6 +223,63 @@ def test_a_busy_hub_can_not_hold_up_a_cancellation(clinder: Clinder) -> None:
         time.sleep(0.5)
         done = Signalled(process, signal.SIGINT)
         assert (done.code, done.seconds < 5) == (130, True)
+
+
+SIGNALLED_AS_IT_RETURNS = """\
+import os, signal, sys
+from clinder import cli, hub
+
+def launch(self, *words, _launch=hub.BinderHub.launch, **options):
+    session = _launch(self, *words, **options)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return session
+
+hub.BinderHub.launch = launch
+cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("command", ["start", "run"])
+def test_a_signal_between_the_launch_and_the_delivery_stops_the_session(clinder: Clinder, command: str) -> None:
+    with FaultyHub() as hub:
+        words = [command, hub.url, "--repo", "org/repo", *(["--", "echo", "begun"] if command == "run" else [])]
+        done = subprocess.run(
+            [sys.executable, "-c", SIGNALLED_AS_IT_RETURNS, *words],
+            env=clinder.env,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (143, ""), done.stderr
+        assert (hub.launched, hub.stopped) == (1, 1)
+
+
+def test_ctrl_c_as_the_launch_ends_leaves_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+
+    def close(self: Client, really_close: Callable[[Client], None] = Client.close) -> None:
+        closed.append(self)
+        if len(closed) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        really_close(self)
+
+    monkeypatch.setattr(Client, "close", close)
+    with FaultyHub() as hub, pytest.raises(KeyboardInterrupt):
+        BinderHub(hub.url).launch(RepoSpec("org/repo"))
+    assert (hub.launched, hub.stopped) == (1, 1)
+
+
+def test_a_server_that_can_not_be_stopped_is_said_to_be_left(clinder: Clinder) -> None:
+    with FaultyHub(launch(1)) as hub:
+        hub.session = lambda exchange: exchange.page("502 Bad Gateway")
+        process = clinder.begin("start", hub.url, "--repo", "org/repo")
+        hub.wait_until("launching")
+        time.sleep(0.3)
+        done = Signalled(process, signal.SIGTERM)
+        assert done.code == 143
+        assert done.seconds < 9.5, "a runner kills after ten seconds"
+        assert "clinder: The server that the hub had launched is left. HTTP 502" in done.stderr
 
 
 def test_an_exception_in_a_callback_leaves_no_server() -> None:

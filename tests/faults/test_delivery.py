@@ -271,6 +271,21 @@ def test_a_hub_that_repeats_tokens_does_not_bring_them_into_the_log(clinder: Cli
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_this_machine_is_never_asked_through_a_proxy(clinder: Clinder, variable: str) -> None:
+    with FaultyHub() as hub, FaultyHub() as proxy:
+        done = clinder("start", hub.url, "--repo", "org/repo", env={variable: proxy.url})
+        assert done.returncode == 0, done.stderr
+        assert clinder("stop", done.stdout.strip(), env={variable: proxy.url}).returncode == 0
+        assert (hub.launched, hub.stopped, proxy.requests) == (1, 1, [])
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan", "soon", ""])
+def test_a_deadline_that_is_none_is_a_usage_error(clinder: Clinder, seconds: str) -> None:
+    done = clinder("start", "http://127.0.0.1:1/", "--repo", "org/repo", f"--timeout={seconds}")
+    assert (done.returncode, "expected a number of seconds above 0" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
 @pytest.mark.parametrize("proxy", ["http:///", "htp://proxy.example.org:1", "socks5://127.0.0.1:1"])
 def test_a_proxy_that_is_none_is_named_as_the_cause(clinder: Clinder, variable: str, proxy: str) -> None:
     done = clinder("start", "http://hub.example.org", "--repo", "org/repo", env={variable: proxy})

@@ -74,6 +74,8 @@ TRANSIENT: dict[str, Answer] = {
     "failed, 429": failed("Rate limit exceeded.", status_code=429),
     "a full hub": failed("Too many users on this BinderHub! Try again soon."),
     "a busy repository": failed("Too many users running https://github.com/org/repo! Try again soon."),
+    "failed, 500, before the build": failed("Internal error", after=("waiting",), status_code=500),
+    "failed while pushing": failed("registry is away", after=("building", "pushing")),
     "failed after built": failed("Failed to launch image", after=("building", "built")),
     "failed while launching": failed(None, after=("launching",)),
     "failed in a phase of the launch that nobody knows": failed("No", after=("built", "spawning")),

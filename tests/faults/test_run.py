@@ -3,7 +3,9 @@
 import os
 import pty
 import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -98,6 +100,43 @@ def test_a_signal_while_the_session_is_being_stopped_does_not_end_that(clinder: 
         hub.wait_until("stopping")
         done = Signalled(process, signal.SIGTERM)
         assert (done.code, hub.launched, hub.stopped) == (143, 1, 1)
+
+
+def test_the_command_gets_the_signal_and_time_to_end(clinder: Clinder) -> None:
+    tidy = (
+        "import signal, sys, time\n"
+        "def end(*_): time.sleep(1); print('ended', flush=True); sys.exit()\n"
+        "signal.signal(15, end); print('begun', flush=True); time.sleep(60)\n"
+    )
+    with FaultyHub() as hub:
+        process = clinder.begin("run", hub.url, "--repo", "org/repo", *python(tidy))
+        assert process.stdout is not None
+        process.stdout.readline()
+        done = Signalled(process, signal.SIGTERM)
+        assert (done.code, done.stdout, hub.stopped) == (143, "ended\n", 1)
+
+
+def test_a_signal_that_was_to_be_ignored_is_ignored(clinder: Clinder) -> None:
+    def nohup() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    with FaultyHub() as hub:
+        process = clinder.begin(
+            "run",
+            hub.url,
+            "--repo",
+            "org/repo",
+            *python("input('begun\\n'); print('ended')"),
+            stdin=subprocess.PIPE,
+            preexec_fn=nohup,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        stdout, _ = process.communicate("\n", timeout=30)
+        assert (process.returncode, stdout, hub.stopped) == (0, "ended\n", 1)
 
 
 def test_the_end_of_the_terminal_stops_the_session(clinder: Clinder) -> None:

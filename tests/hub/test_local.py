@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
@@ -78,18 +79,20 @@ def wait_for_the_end(servers: Processes, temporary: Path) -> None:
 def test_start_prints_the_uri_of_a_server_that_outlives_the_command(clinder: Clinder, servers: Processes) -> None:
     done = start(clinder)
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/\S+/\?token=\S+\n", done.stdout)
-    assert len(servers()) == 1
+    (server,) = servers()
+    assert os.getsid(server.pid) == server.pid, "Ctrl-C in a terminal is not for it"
     status = clinder("status", done.stdout.strip())
     assert (status.returncode, status.stderr) == (0, "")
     assert status.stdout.startswith("running since ")
 
 
 def test_the_session_is_one_of_the_directory_that_clinder_was_started_in(clinder: Clinder, servers: Processes) -> None:
+    clinder.env |= {"JUPYTER_BASE_URL": "http://127.0.0.1:1/", "JUPYTER_TOKEN": "of-another-session"}
     session = json.loads(start(clinder, "--json").stdout)
     (clinder.directory / "data.csv").write_text("1,2\n")
-    code = "import os; print(os.environ['BINDER_LAUNCH_HOST'], os.listdir())"
+    code = "import os; print(os.environ['BINDER_LAUNCH_HOST'], os.environ.get('JUPYTER_BASE_URL'), os.listdir())"
     printed = printed_by_a_cell(session, code)
-    assert printed.startswith("local ")
+    assert printed.startswith("local None ")
     assert "'data.csv'" in printed
     files = ask("GET", f"{session['url']}api/contents", session["token"]).json()["content"]
     assert "data.csv" in [file["name"] for file in files]
@@ -294,6 +297,17 @@ def test_the_persons_own_configuration_may_print_and_there_may_be_no_current_dir
     assert done.returncode == 0, done.stderr
     assert len(servers()) == 1
     assert clinder("status", done.stdout.strip()).returncode == 0
+
+
+def test_a_server_that_ends_as_it_begins_is_a_failure_with_its_words(clinder: Clinder, temporary: Path) -> None:
+    configuration = clinder.directory / ".jupyter/jupyter_server_config.py"
+    configuration.parent.mkdir()
+    configuration.write_text("import os\nos.write(2, b'out of order')\nos._exit(3)\n")
+    done = clinder("start", "local", timeout=120)
+    assert done.returncode == 1
+    assert "The server could not be started:" in done.stderr
+    assert "out of order" in done.stderr
+    wait_until(lambda: not list(temporary.iterdir()))
 
 
 def test_what_makes_no_difference_to_the_embedded_hub_is_said(clinder: Clinder, servers: Processes) -> None:

@@ -182,6 +182,17 @@ def test_an_oversize_event_is_cut_and_what_is_around_it_survives(piece: int, end
     assert sum(len(event.message) for event in cut_off) <= MAX_EVENT_BYTES + PIECE
 
 
+def test_a_long_line_is_whole() -> None:
+    line = "x" * 200_000
+    assert [event.message for event in read([f'data: {{"phase": "building", "message": "{line}"}}\n\n'.encode()])] == [
+        line
+    ]
+
+
+def test_two_objects_in_one_event_are_none() -> None:
+    assert parse('{"phase": "ready"} {"phase": "ready"}').phase == "unknown"
+
+
 def test_many_events_are_no_oversize_one() -> None:
     event = b'data: {"phase": "building", "message": "' + b"x" * 1000 + b'"}\n\n'
     data = event * (2 * MAX_EVENT_BYTES // len(event))

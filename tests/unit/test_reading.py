@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinder import BinderHub, RepoSpec, Session, SessionError, SessionGone, SessionUnreachable, WrongToken
-from clinder.hub import _retry_after, _said_wait, _words
+from clinder.hub import _Launch, _retry_after, _said_wait, _Trouble, _words
 
 URL = "https://hub.example.org/user/x/"
 TOKEN = "secret-token"
@@ -195,6 +195,7 @@ PAGE = "<html><title>Some page</title></html>"
         (200, {}, '{"started": "2026-01-01T00:00:00Z"}', SessionUnreachable),
         (204, {}, "", SessionUnreachable),
         (302, {"Location": "/hub/user/x/api/status"}, "", SessionGone),
+        (307, {"Location": "/hub/user/x/api/status"}, "", SessionGone),
         (302, {"Location": "/user/x/login?next=%2Fuser"}, "", SessionUnreachable),
         (302, {"Location": "https://sso.example.org/login"}, "", SessionUnreachable),
         (302, {}, "", SessionUnreachable),
@@ -208,6 +209,7 @@ PAGE = "<html><title>Some page</title></html>"
         (502, {}, PAGE, SessionUnreachable),
         (503, {"Content-Type": "text/html"}, PAGE, SessionUnreachable),
         (503, {"Content-Type": "text/html"}, "<title>JupyterHub</title>", SessionGone),
+        (503, {"Content-Type": "text/html"}, '<a href="/services/hub/home">Of another name</a>', SessionGone),
         (599, {}, "", SessionUnreachable),
     ],
 )
@@ -313,6 +315,29 @@ def test_a_refusal_that_nobody_can_explain_leaves_it_open_whether_the_server_run
     web.get(f"{URL}api", body=requests.ConnectionError("reset"))
     with pytest.raises(SessionUnreachable, match="may still be running"):
         session.stop()
+
+
+def test_only_on_this_machine_a_closed_port_is_a_server_that_has_ended(
+    web: responses.RequestsMock, session: Session
+) -> None:
+    web.post(f"{URL}api/shutdown", body=requests.ConnectionError(ConnectionRefusedError(111, "Connection refused")))
+    with pytest.raises(SessionUnreachable, match="connection refused"):
+        session.stop(0.1)
+
+
+def test_a_token_that_is_given_counts_more_than_that_in_the_uri() -> None:
+    assert Session.parse(f"{URL}?token=old", "new").token == "new"
+
+
+def test_a_pause_is_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    launch = _Launch([BinderHub("https://hub.example.org")], RepoSpec("org/repo"), 1e9, None)
+    for attempts in (1, 2, 50, 2000):
+        launch._pause(_Trouble("It broke"), attempts)
+    assert all(
+        low <= pause <= high for pause, (low, high) in zip(pauses, [(0.5, 1), (1, 2), (30, 60), (30, 60)], strict=True)
+    )
 
 
 def test_the_token_is_in_a_header_alone(web: responses.RequestsMock, session: Session) -> None:

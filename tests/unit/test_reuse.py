@@ -581,6 +581,9 @@ CASES: dict[str, Case] = {
     "a helper for itself": case("", binder__postBuild="bash binder/go.sh", binder__go_sh="pip install numpy"),
     "a pattern elsewhere": case("", binder__environment_yml="dependencies: ['x=2.*']", binder__go="pip install ."),
     "a file that nobody uses": case("", binder__postBuild="echo", binder__go="pip install ."),
+    "JuliaProject.toml, a package": case("makes the repository", JuliaProject_toml='name = "X"\n'),
+    "install.R, where it is": case("may use the rest", install_R="install.packages('x', lib=getwd())\n"),
+    "another text": case("", binder__postBuild="echo *.x", binder__README_rst="See data/x", data__x=""),
     "a text": case("", binder__postBuild="echo *.x", binder__README_md="See data/x", data__x=""),
     "a name of these files": case("", postBuild="pip install -r requirements.txt", requirements_txt="numpy"),
     "a name in both": case("use", binder__apt_txt="", apt_txt="", binder__postBuild="install $(cat apt.txt)"),
@@ -628,6 +631,36 @@ def test_an_image_is_reused_unless_it_holds_more_of_the_repository(
         assert re.search(CASES[name].why, refused(shared.path, prose))
     else:
         assert reused(shared, prose) == defined
+
+
+READERS = {
+    "make": "Makefile",
+    "npm ci": "package.json",
+    "poetry install": "pyproject.toml",
+    "uv sync": "uv.toml",
+    "pixi install": "pixi.toml",
+    "pipenv install": "Pipfile.lock",
+    "mamba env update": "environment.yml",
+    "julia -e 1": "Project.toml",
+    "Rscript -e 1": "renv.lock",
+    "R -e 1": ".Rprofile",
+    "Rscript -e devtools::install_deps()": "DESCRIPTION",
+    "git submodule update": ".gitmodules",
+    "git lfs pull": ".gitattributes",
+    "dvc pull": "dvc.yaml",
+    "nix-shell": "shell.nix",
+    "tox": "tox.ini",
+    "cargo build": "Cargo.toml",
+}
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_command_that_reads_a_file_without_naming_it_uses_that(repo: Repository, command: str) -> None:
+    repo.commit({"binder/postBuild": f"#!/bin/bash\n{command}\n"})
+    with_none = repo.prose()
+    with_that = repo.commit({READERS[command]: ""})
+    assert "reused" not in reused(repo, with_none)
+    assert READERS[command] in refused(repo.path, with_that)
 
 
 @pytest.mark.parametrize("then", [{"extra.txt": "numpy"}, {}], ids=["only then", "never"])

@@ -184,9 +184,9 @@ def test_an_oversize_event_is_cut_and_what_is_around_it_survives(piece: int, end
 
 def test_a_long_line_is_whole() -> None:
     line = "x" * 200_000
-    assert [event.message for event in read([f'data: {{"phase": "building", "message": "{line}"}}\n\n'.encode()])] == [
-        line
-    ]
+    data = f'data: {{"phase": "building", "message": "{line}"}}\n\n'.encode()
+    chunks = [data[place : place + 1000] for place in range(0, len(data), 1000)]
+    assert [event.message for event in read(chunks)] == [line]
 
 
 def test_two_objects_in_one_event_are_none() -> None:

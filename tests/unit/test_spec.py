@@ -396,7 +396,7 @@ def test_a_hub_is_its_address_with_one_slash_at_the_end(text: str, url: str) -> 
         ("https://my binder.org/", "https://example.org/"),
         ("https://m\u00fcbinder.org/", "https://example.org/"),
         ("https://mybinder.org:99999/", "https://example.org/"),
-        ("https://mybinder.org\\x/", "https://example.org/"),
+        ("https://mybinder.org/a\\b/", "https://example.org/"),
         ("https://[::1/", "https://example.org/"),
         ("https://user:secret@mybinder.org/", "https://example.org/"),
         ("https://mybinder.org/v2/", "gh, gist, gl"),

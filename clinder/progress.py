@@ -5,19 +5,17 @@ the difference, and the elapsed time on the live line goes on while the hub is s
 """
 
 import os
-import re
 import threading
 import time
 from collections import deque
 from types import TracebackType
 from typing import TextIO
 
-from clinder.events import OWN_PHASES, Event, inert
+from clinder.events import OWN_PHASES, Event, inert, plain
 
 _BEAT = 0.1
 _MOST_PENDING = 200  # lines; a slow reader slows the launch down instead of filling the memory
 
-_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 _RESET = "\x1b[0m"
 
 
@@ -66,7 +64,7 @@ class Progress:
             message = "" if self._live or share == self._detail else f"{message.rstrip()} {share}"
             self._detail = share
         if "\x1b" in message:
-            message = f"{message.rstrip()}{_RESET}" if self._colour else _COLOUR.sub("", message)
+            message = f"{message.rstrip()}{_RESET}" if self._colour else plain(message)
         if message:
             self._add(message if message.endswith("\n") else message + "\n")
 

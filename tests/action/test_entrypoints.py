@@ -11,7 +11,7 @@ import pytest
 
 from tests.action.runner import Job, Log, Step
 from tests.conftest import Clinder
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub
+from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
 HOSTILE = [
     "::error::owned",
@@ -421,11 +421,6 @@ def test_an_event_without_a_phase_ends_no_group_and_a_share_is_shown_once(tmp_pa
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_does_not_end_the_stopping(tmp_path: Path, number: int) -> None:
-    def in_trouble_once(exchange: Exchange) -> None:
-        exchange.page("502 Bad Gateway")
-        exchange.hub.session = None
-        exchange.hub.reach("stopping")
-
     with FaultyHub() as hub:
         hub.session = in_trouble_once
         post = job(tmp_path)

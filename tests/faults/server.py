@@ -90,6 +90,13 @@ def ready_at_once(exchange: Exchange) -> None:
     exchange.hub.closed_after_ready.append(exchange.wait_for_close())
 
 
+def in_trouble_once(exchange: Exchange) -> None:
+    """Answer for a session that is there, as a proxy does that can't reach it right now."""
+    exchange.page("502 Bad Gateway")
+    exchange.hub.session = None
+    exchange.hub.reach("stopping")
+
+
 def redirect(to: "FaultyHub") -> Answer:
     """Answer as the front door of a federation does."""
 

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import SIGNALS, Clinder, Signalled
-from tests.faults.server import TOKEN, Exchange, FaultyHub, ready_at_once
+from tests.faults.server import TOKEN, FaultyHub, in_trouble_once, ready_at_once
 
 PRINT = "import os; print(os.environ['JUPYTER_BASE_URL'], os.environ['JUPYTER_TOKEN'])"
 
@@ -89,11 +89,6 @@ def test_a_command_that_ignores_the_signal_is_killed_in_time_to_stop_the_session
 
 
 def test_a_signal_while_the_session_is_being_stopped_does_not_end_that(clinder: Clinder) -> None:
-    def in_trouble_once(exchange: Exchange) -> None:
-        exchange.page("502 Bad Gateway")
-        exchange.hub.session = None
-        exchange.hub.reach("stopping")
-
     with FaultyHub() as hub:
         hub.session = in_trouble_once
         process = clinder.begin("run", hub.url, "--repo", "org/repo", *python("pass"))

@@ -10,7 +10,7 @@ import pytest
 
 from clinder import BinderHub, RepoSpec, Session, UsageError
 from tests.conftest import Clinder, Signalled
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub
+from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
 
 def page(status: str, body: str = "", kind: str = "text/html", more: str = "") -> Answer:
@@ -154,11 +154,6 @@ def test_a_token_may_begin_with_a_hyphen(clinder: Clinder, token: str) -> None:
 
 
 def test_ctrl_c_does_not_end_a_stop_half_way(clinder: Clinder) -> None:
-    def in_trouble_once(exchange: Exchange) -> None:
-        exchange.page("502 Bad Gateway")
-        exchange.hub.session = None
-        exchange.hub.reach("stopping")
-
     with FaultyHub() as hub:
         hub.session = in_trouble_once
         process = clinder.begin("stop", f"{hub.session_url}?token={TOKEN}")

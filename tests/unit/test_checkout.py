@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clinder.checkout import Checkout
+from clinder.errors import UsageError
 from clinder.infer import choose
 from clinder.spec import RepoSpec
 from tests.git import URL, Git
@@ -233,6 +234,31 @@ def test_a_broken_repository_has_nothing_to_launch(cloned: Git, name: str, conte
     cloned("pack-refs", "--all")
     (cloned.path / ".git" / name).write_bytes(content)
     assert_nothing(cloned.path)
+
+
+def test_what_is_warned_of_is_the_commit_that_is_launched(cloned: Git) -> None:
+    def chosen(*, reuse_image: bool) -> tuple[str, bool]:
+        target = choose(hub="https://hub.example.org", environ={}, directory=cloned.path, reuse_image=reuse_image)
+        return target.spec.ref, any("push it" in line for line in target.lines)
+
+    (cloned.path / "requirements.txt").write_text("numpy\n")
+    cloned("add", ".")
+    environment = cloned.commit()
+    cloned.pushed()
+    prose = cloned.commit()
+    assert chosen(reuse_image=True) == (environment, False)
+    assert chosen(reuse_image=False) == (prose, True)
+
+
+def test_a_name_in_a_checkout_is_a_strangers_word(cloned: Git) -> None:
+    cloned("remote", "remove", "origin")
+    cloned("config", "remote.ev\x1b[2Jil.url", URL)
+    lines = choose(hub="https://hub.example.org", environ={}, directory=cloned.path).lines
+    assert "the git checkout, remote evil)" in lines[0]
+    cloned("config", "remote.ev\x1b[2Jil.url", "/no/\x1b]0;where")
+    with pytest.raises(UsageError) as caught:
+        choose(hub="https://hub.example.org", environ={}, directory=cloned.path)
+    assert "\x1b" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", zlib.compress(b"commit 3\0abc"), zlib.compress(b"tree")[:-3]])

@@ -219,7 +219,7 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Measure everything, print the table or JSON."""
     options = parse()
-    machine = f"{platform.platform(terse=True)}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     rows: list[Row] = []
     for title, samples in measure(options.tools, options.versions, options.runs, options.lines):
         print(f"measured: {title}", file=sys.stderr)

@@ -18,6 +18,19 @@ _FOREIGN = (
 )
 
 
+# Whoever starts the tests in the background or under nohup has these ignored, and so would have all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where nothing may be skipped, as in CI, a test that is makes the run fail."""
+    reporter: Any = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("TESTS_NEVER_SKIP") and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 class Clinder:
     """The command line, run in an empty directory with a plain environment."""
 

@@ -7,6 +7,7 @@ starts one, .ci/docker/base-image and act-image make what it needs.
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,6 @@ import pytest
 
 from tests.action.runner import ROOT
 from tests.hub.conftest import hub as hub  # the fixture, for the tests here as well
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "docker: needs a Docker engine, see .ci/docker")
 
 
 def executable(name: str) -> str:
@@ -43,7 +40,7 @@ def docker(*words: str) -> str:
 @contextmanager
 def lock(name: str, mode: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Hold a lock that all processes of this machine share. BlockingIOError if LOCK_NB is asked for and it is taken."""
-    with (Path(tempfile.gettempdir()) / f"clinder-tests-{name}.lock").open("a") as file:
+    with (Path(tempfile.gettempdir()) / f"clinder-tests-{os.getuid()}-{name}.lock").open("a") as file:
         fcntl.flock(file, mode)
         yield
 

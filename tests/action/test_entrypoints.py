@@ -278,7 +278,7 @@ def test_nothing_in_a_failure_is_a_command(tmp_path: Path, message: str, after: 
 
     with FaultyHub(answer) as hub:
         main = start(tmp_path, hub, timeout="3")
-        assert main.code in (1, 3)
+        assert main.code in (1, 3, 4)  # the last on a machine that is busy
         assert len(main.log.named("error")) == 1
         assert {name for name, _, _ in main.log.commands} <= {"group", "endgroup", "error"}
 

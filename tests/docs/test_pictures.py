@@ -34,4 +34,8 @@ def test_the_pictures_show_a_real_run(made: Path, name: str, shows: list[str]) -
     for picture in (made / f"{name}.svg", PICTURES / f"{name}.svg"):
         text = words(picture)
         assert [each for each in shows if each not in text] == []
-        assert "token" not in text.replace("JUPYTER_TOKEN", "").replace("url and token", "")
+        assert "token=" not in text
+
+
+def test_the_life_of_a_session_is_drawn_as_it_is_written(made: Path) -> None:
+    assert (made / "life.svg").read_bytes() == (PICTURES / "life.svg").read_bytes()

@@ -76,8 +76,6 @@ def test_the_files_hold_the_package_and_its_licence_and_nothing_else_of_this_tre
         top = {Path(name).parts[1] for name in sdist.getnames()}
     assert top <= {
         "clinder",
-        "tests",
-        "examples",
         "README.md",
         "LICENSE",
         "CHANGELOG.md",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -150,8 +151,58 @@ def test_the_canary_opens_an_issue_and_comments_while_one_is_open(tmp_path: Path
     assert "https://x/runs/1" in last
 
 
-@pytest.mark.parametrize("update", yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"])
-def test_dependabot_looks_where_there_is_something_and_lets_it_cool(update: dict[str, Any]) -> None:
-    files = {"pip": "dev.txt", "github-actions": "action.yml", "docker": "Dockerfile", "npm": "package-lock.json"}
-    assert (ROOT / update["directory"].lstrip("/") / files[update["package-ecosystem"]]).exists()
-    assert update["cooldown"]["default-days"] >= 7
+def pinned(path: Path) -> str | None:
+    """What kind of versions a file pins, in Dependabot's words."""
+    if path.name == "package-lock.json":
+        return "npm"
+    if path.name == "Dockerfile":
+        return "docker"
+    if path.suffix == ".txt" and "--hash=" in path.read_text():
+        return "pip"
+    return "github-actions" if path.suffix in (".yml", ".yaml") and "\njobs:\n" in path.read_text() else None
+
+
+def test_dependabot_looks_wherever_a_version_is_pinned_and_lets_it_cool() -> None:
+    looked = set()
+    for update in yaml.safe_load((GITHUB / "dependabot.yml").read_text())["updates"]:
+        assert update["cooldown"]["default-days"] >= 7
+        for pattern in update.get("directories") or [update["directory"]]:
+            # For actions the root means .github/workflows (docs.github.com, "Dependabot options reference").
+            root = GITHUB / "workflows" if update["package-ecosystem"] == "github-actions" else ROOT
+            directories = list(ROOT.glob(pattern.strip("/"))) if pattern != "/" else [root]
+            assert directories, pattern
+            looked |= {(update["package-ecosystem"], directory) for directory in directories}
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    files = [path for name in listed.splitlines() if (path := ROOT / name).is_file()]
+    assert {(kind, path.parent) for path in files if (kind := pinned(path))} <= looked
+
+
+def test_the_base_image_is_the_same_everywhere() -> None:
+    files = ["Dockerfile", ".ci/docker/base-image", ".ci/docker/act-image"]
+    tags = {tag for name in files for tag in re.findall(r"python:?(3\.\d+)", (ROOT / name).read_text())}
+    assert len(tags) == 1
+
+
+def test_the_tests_of_every_python_need_what_their_lock_has() -> None:
+    """Those of nox -s unit are collected where nothing can be imported but what is locked for them."""
+    locks = "".join((ROOT / f"requirements/{name}.txt").read_text() for name in ("unit", "image"))
+    locked = {re.sub(r"[._]", "-", name).lower() for name in re.findall(r"^([\w.-]+)==", locks, re.MULTILINE)}
+    found = importlib.metadata.packages_distributions().items()
+    foreign = [
+        module for module, names in found if not {re.sub(r"[._]", "-", n).lower() for n in names} & {*locked, "clinder"}
+    ]
+    assert "jupyterhub" in foreign
+    collect = (
+        "import sys, pytest\n"
+        "class Foreign:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name.partition('.')[0] in sys.argv[1].split(): raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Foreign)\n"
+        "sys.exit(pytest.main(['-qq', '--collect-only', '-p', 'no:cacheprovider', *sys.argv[2:]]))"
+    )
+    unit = re.search(r'"-n", "auto", (".*")', (ROOT / "noxfile.py").read_text())
+    assert unit
+    words = [sys.executable, "-c", collect, " ".join(foreign), *re.findall('"(.*?)"', unit[1])]
+    env = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

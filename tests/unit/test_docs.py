@@ -1,7 +1,9 @@
 """What the documentation says is what the code has."""
 
 import argparse
+import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -26,12 +28,23 @@ def command(name: str) -> str:
     return found[1]
 
 
-def test_ci_runs_the_readmes_command_for_the_tests() -> None:
-    said = subprocess.run(
-        ["sed", "-n", "/<!-- tests -->/,/```$/p", "README.md"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    assert command("tests") in said
-    assert "<!-- tests -->" in (ROOT / ".ci/run").read_text()
+def test_ci_runs_the_readmes_command_for_the_tests(tmp_path: Path) -> None:
+    (tmp_path / ".ci/docker").mkdir(parents=True)
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    for name in (".ci/docker/engine", ".ci/docker/act-image", ".venv/bin/nox", "bin/python3", "bin/zsh", "bin/fish"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" $TESTS_NEVER_SKIP >>{tmp_path}/said\n')
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / ".venv/bin/pip").symlink_to("nox")
+    env = {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    subprocess.run([tmp_path / ".ci/run"], env=env, check=True, capture_output=True, timeout=60)
+    said = (tmp_path / "said").read_text().splitlines()
+    assert said[0] == ".ci/docker/engine yes"
+    assert ".ci/docker/act-image yes" in said
+    assert command("tests").startswith("python3 -m venv .venv && ")
+    order = ["bin/python3 -m venv .venv", ".venv/bin/nox install -q nox", ".venv/bin/nox", ".venv/bin/nox -s action"]
+    assert [line for line in said if "docker" not in line] == [f"{line} yes" for line in order]
 
 
 def options() -> set[str]:

@@ -318,7 +318,8 @@ class _Parser(argparse.ArgumentParser):
     """Says what is wrong in two lines, and nothing of what may be a token."""
 
     def error(self, message: str) -> NoReturn:
-        message = re.sub(r"(invalid choice|ignored explicit argument):? ('.*'|\".*\")", r"\1", message)
+        message = re.sub(r"invalid choice: .*(?= \(choose)", "invalid choice", message)
+        message = re.sub(r"(ignored explicit argument) .*", r"\1", message)
         self.exit(2, f"{self.prog}: error: {message}\nTry: {self.prog} --help\n")
 
 

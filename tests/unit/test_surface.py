@@ -200,6 +200,11 @@ def test_a_wrong_command_line_is_two_lines_on_standard_error_and_exit_code_2(
     assert re.fullmatch(r"clinder.*: error: .+\nTry: clinder.* --help\n", done.stderr)
 
 
+def test_a_command_that_is_none_is_told_from_those_that_are(clinder: Clinder) -> None:
+    said = clinder("launch", "x").stderr
+    assert re.search(r"argument COMMAND: invalid choice \(choose from .*start.*completion.*\)\n", said)
+
+
 # Completion, by the protocol of argcomplete: the line in the environment, what it may become on file descriptor 8
 
 

@@ -302,7 +302,7 @@ def test_a_proxy_that_is_none_is_named_as_the_cause(clinder: Clinder, variable: 
         ["stop", "--token", TOKEN],
         [f"http://127.0.0.1:1/?token={TOKEN}"],
         ["--build-token", TOKEN, "start"],
-        ["start", f"-h{TOKEN}"],
+        ["start", f"-q{TOKEN}"],
         ["start", f"-X{TOKEN}"],
         ["start", "http://127.0.0.1:1/", "--repo", f"https://{TOKEN}:x@git.example.org/org/repo"],
         ["start", "http://127.0.0.1:1/", "--repo", f"me:{TOKEN}@github.com/org/repo"],

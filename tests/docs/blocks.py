@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import NamedTuple
 
-from tests.unit.test_docs import ROOT
+from tests.action.runner import ROOT
 
 # What an owner types once, with the keys to everything: nobody else can, and no test may.
 FOR_OWNERS = "docs/how-to/publish-a-release.md"
@@ -36,7 +36,12 @@ class Block(NamedTuple):
 
 def pages() -> list[Path]:
     """The pages with commands for everybody."""
-    return [page for page in [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))] if page != ROOT / FOR_OWNERS]
+    return [page for page in [ROOT / "README.md", *site()] if page != ROOT / FOR_OWNERS]
+
+
+def site() -> list[Path]:
+    """The pages of the site, without what MyST makes of them."""
+    return sorted(page for page in ROOT.glob("docs/**/*.md") if "_build" not in page.parts)
 
 
 def blocks(page: Path) -> Iterator[Block]:

@@ -15,6 +15,7 @@ from clinder.errors import __doc__ as tree
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.local import IDLE
 from clinder.spec import DEFAULT_HUB, PROVIDERS
+from tests.docs.blocks import site
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = (ROOT / "docs/reference/cli.md").read_text()
@@ -101,7 +102,7 @@ def test_every_exit_code_is_documented() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md", *ROOT.glob("docs/**/*.md")]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks/README.md", *site()]
     for page in pages:
         for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
             file, _, anchor = target.partition("#")

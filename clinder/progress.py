@@ -82,7 +82,7 @@ class Progress:
     def _add(self, text: str) -> None:
         if self._stream is None:
             return
-        self._pending.append(text if self._live else inert(text))
+        self._pending.append(text)
         if len(self._pending) > _MOST_PENDING:
             with self._lock:
                 self._paint()
@@ -94,7 +94,8 @@ class Progress:
 
     def _paint(self) -> None:
         """Write what is pending, and on a terminal the live line below it. The lock is held."""
-        text = "".join([self._pending.popleft() for _ in range(len(self._pending))])
+        text = "".join([self._pending.popleft() for _ in range(len(self._pending))])  # whole lines
+        text = text if self._live else inert(text)
         if self._stream is None:
             return
         line = self._status() if self._live and self._phase else ""

@@ -213,7 +213,13 @@ def _hubs(target: "Target", build_token: str | None) -> Iterator[list["BinderHub
     yield target.open_hubs(build_token)
 
 
-_NOT_LOCAL = ("repo", "ref", "provider", "fallback_hubs", "reuse_image")
+_NOT_LOCAL = {
+    "--repo": "repo",
+    "--ref": "ref",
+    "--provider": "provider",
+    "--fallback-hub": "fallback_hubs",
+    "--reuse-image": "reuse_image",
+}
 
 
 def _target(args: argparse.Namespace) -> "Target":
@@ -228,7 +234,7 @@ def _target(args: argparse.Namespace) -> "Target":
             raise UsageError("The current directory is gone, whose files local would launch.") from None
         spec = RepoSpec.parse(args.repo, args.ref, args.provider) if args.repo else here
         lines = [f"launching {spec} on {hub}"]
-        if given := [f"--{name.replace('_', '-').rstrip('s')}" for name in _NOT_LOCAL if getattr(args, name)]:
+        if given := [option for option, name in _NOT_LOCAL.items() if getattr(args, name)]:
             lines.append(f"local launches the files of this directory, whatever {', '.join(given)} may say")
         return Target((hub,), spec, tuple(lines), None, hub_inferred=False)
     return choose(
@@ -263,17 +269,14 @@ def _session(args: argparse.Namespace) -> "Session":
 def _from_json(text: str) -> tuple[str, str]:
     try:
         content = json.loads(text)
-        return _text(content["url"]), _text(content["token"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
+        content = {}
+    url, token = content.get("url"), content.get("token")
+    if not isinstance(url, str) or not isinstance(token, str):
         raise UsageError(
             "Standard input has no session.", 'Expected a URI with its token, or what "clinder start --json" printed.'
-        ) from None
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+        )
+    return url, token
 
 
 # Words

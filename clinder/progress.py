@@ -94,10 +94,10 @@ class Progress:
 
     def _paint(self) -> None:
         """Write what is pending, and on a terminal the live line below it. The lock is held."""
-        text = "".join([self._pending.popleft() for _ in range(len(self._pending))])  # whole lines
-        text = text if self._live else inert(text)
         if self._stream is None:
             return
+        text = "".join([self._pending.popleft() for _ in range(len(self._pending))])  # whole lines
+        text = text if self._live else inert(text)
         line = self._status() if self._live and self._phase else ""
         if not text and line == self._line:
             return

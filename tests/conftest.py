@@ -86,6 +86,20 @@ def clinder(tmp_path: Path) -> Iterator[Clinder]:
     command.clean_up()
 
 
+# A program whose launches are signalled as they return: what comes next has been cancelled.
+SIGNALLED_AS_IT_RETURNS = """\
+import os, signal, sys
+from clinder import hub
+
+def launch(self, *words, _launch=hub.BinderHub.launch, **options):
+    session = _launch(self, *words, **options)
+    os.kill(os.getpid(), signal.SIGTERM)
+    return session
+
+hub.BinderHub.launch = launch
+"""
+
+
 class Signalled:
     """What became of a process after a signal."""
 

@@ -1,12 +1,25 @@
 """Real repositories for tests: git makes them, and clinder reads them without it."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.action.runner import ROOT
+
 URL = "https://github.com/org/repo"
+
+
+def copy_this_tree(target: Path) -> Path:
+    """Copy this working tree, without what git ignores, into a directory; return that."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if name and (ROOT / name).is_file():  # and not deleted
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    return target
 
 
 class Git:

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 
 from tests.action.runner import ROOT
+from tests.git import copy_this_tree
 from tests.hub.conftest import hub as hub  # the fixture, for the tests here as well
 
 
@@ -28,6 +29,11 @@ def executable(name: str) -> str:
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     assert found, f"no {name}: it is in requirements/dev.txt"
     return found
+
+
+def run(name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a command of this environment's on this tree."""
+    return subprocess.run([executable(name), *words], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def docker(*words: str) -> str:
@@ -59,14 +65,7 @@ def engine() -> None:
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a runner has of the Action: this working tree, without what git ignores."""
-    copy = tmp_path_factory.mktemp("checkout")
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    for name in filter(None, names):
-        if (ROOT / name).is_file():  # and not deleted
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-    return copy
+    return copy_this_tree(tmp_path_factory.mktemp("checkout"))
 
 
 @pytest.fixture(scope="session")

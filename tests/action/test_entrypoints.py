@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.action.runner import Job, Log, Step
-from tests.conftest import Clinder
+from tests.conftest import SIGNALLED_AS_IT_RETURNS, Clinder
 from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
 HOSTILE = [
@@ -381,23 +381,9 @@ def test_a_session_that_can_not_be_stopped_is_a_warning(tmp_path: Path) -> None:
         assert len(post.log.named("warning")) == 1
 
 
-SIGNALLED_AS_IT_RETURNS = """\
-import os, signal
-from clinder import action, hub
-
-def launch(self, *words, _launch=hub.BinderHub.launch, **options):
-    session = _launch(self, *words, **options)
-    os.kill(os.getpid(), signal.SIGTERM)
-    return session
-
-hub.BinderHub.launch = launch
-action.main()
-"""
-
-
 def test_a_signal_between_the_launch_and_the_delivery_stops_the_session(tmp_path: Path) -> None:
     entrypoint = tmp_path / "signalled.py"
-    entrypoint.write_text(SIGNALLED_AS_IT_RETURNS)
+    entrypoint.write_text(f"{SIGNALLED_AS_IT_RETURNS}from clinder import action; action.main()")
     with FaultyHub() as hub:
         step = job(tmp_path).main(entrypoint, hub_url=hub.url).finish()
         assert (step.code, hub.launched, hub.stopped) == (143, 1, 1), step.log.raw

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -15,7 +14,7 @@ from actions_toolkit import core
 from clinder import UsageError, action
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.spec import DEFAULT_HUB
-from tests.action.conftest import executable
+from tests.action.conftest import run
 from tests.action.runner import ROOT
 
 METADATA: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -41,10 +40,6 @@ rules:
   adhoc-packages:
     disable: true
 """
-
-
-def run(name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([executable(name), *words], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def documented(heading: str) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ import pytest
 
 from clinder import BinderHub, DeadlineExceeded, RepoSpec
 from clinder._http import Client
-from tests.conftest import SIGNALS, Clinder, Signalled
+from tests.conftest import SIGNALLED_AS_IT_RETURNS, SIGNALS, Clinder, Signalled
 from tests.faults.server import Answer, Exchange, FaultyHub
 
 
@@ -225,26 +225,12 @@ def test_a_busy_hub_can_not_hold_up_a_cancellation(clinder: Clinder) -> None:
         assert (done.code, done.seconds < 5) == (130, True)
 
 
-SIGNALLED_AS_IT_RETURNS = """\
-import os, signal, sys
-from clinder import cli, hub
-
-def launch(self, *words, _launch=hub.BinderHub.launch, **options):
-    session = _launch(self, *words, **options)
-    os.kill(os.getpid(), signal.SIGTERM)
-    return session
-
-hub.BinderHub.launch = launch
-cli.main(sys.argv[1:])
-"""
-
-
 @pytest.mark.parametrize("command", ["start", "run"])
 def test_a_signal_between_the_launch_and_the_delivery_stops_the_session(clinder: Clinder, command: str) -> None:
     with FaultyHub() as hub:
         words = [command, hub.url, "--repo", "org/repo", *(["--", "echo", "begun"] if command == "run" else [])]
         done = subprocess.run(
-            [sys.executable, "-c", SIGNALLED_AS_IT_RETURNS, *words],
+            [sys.executable, "-c", f"{SIGNALLED_AS_IT_RETURNS}from clinder import cli; cli.main(sys.argv[1:])", *words],
             env=clinder.env,
             capture_output=True,
             text=True,

@@ -4,15 +4,12 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.unit.test_docs import ROOT, command
+from tests.git import copy_this_tree
+from tests.unit.test_docs import command
 
 
 def test_the_quickstart_shows_what_ran_on_a_session_that_is_gone_afterwards(tmp_path: Path) -> None:
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
-        if name and (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    copy_this_tree(tmp_path)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER_", "BINDER_", "VIRTUAL"))}
     done = subprocess.run(
         ["bash", "-e", "-c", command("quickstart")],

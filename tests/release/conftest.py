@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.action.runner import ROOT
+from tests.git import copy_this_tree
 
 
 def git(directory: Path, *words: str) -> str:
@@ -31,11 +30,7 @@ def git(directory: Path, *words: str) -> str:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A repository with one commit on main: this tree, without what git ignores."""
-    copy = tmp_path / "tree"
-    for name in git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
-        if name and (ROOT / name).is_file():  # and not deleted
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
+    copy = copy_this_tree(tmp_path / "tree")
     git(copy, "init", "--quiet", "--initial-branch", "main")
     commit(copy)
     return copy

@@ -14,6 +14,7 @@ import pytest
 from clinder import __version__
 from tests.action.runner import ROOT
 from tests.faults.server import TOKEN, FaultyHub
+from tests.git import copy_this_tree
 from tests.release.test_github import JOBS
 
 
@@ -32,11 +33,7 @@ def run(*words: str | Path, cwd: Path | None = None) -> str:
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The sdist, and the wheel made of it; by the very commands of release.yml, on a copy of what they need."""
-    source = tmp_path_factory.mktemp("source")
-    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", cwd=ROOT).splitlines()
-    for name in filter(lambda name: (ROOT / name).is_file(), listed):
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_bytes((ROOT / name).read_bytes())
+    source = copy_this_tree(tmp_path_factory.mktemp("source"))
     programs = environment(tmp_path_factory.mktemp("build"))
     commands = [
         step["run"] for step in JOBS["release.build"]["steps"] if step.get("run", "").startswith(("pip", "python -m"))

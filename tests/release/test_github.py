@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.action.conftest import executable
+from tests.action.conftest import run
 from tests.action.runner import ROOT
 
 GITHUB = ROOT / ".github"
@@ -29,10 +29,6 @@ def step(job: str, name: str) -> str:
     """What a named step runs."""
     [found] = [each["run"] for each in JOBS[job]["steps"] if each.get("name") == name]
     return str(found)
-
-
-def run(name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([executable(name), *words], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ RUN PYTHONDONTWRITEBYTECODE=1 pip install --no-compile --no-cache-dir --no-deps 
 # The base comes without bytecode. Importing writes it for what clinder uses, the standard library's part included, and
 # for nothing else: half the size of compiling everything, and no job compiles anything.
 COPY clinder /usr/local/lib/python3.13/site-packages/clinder
-RUN python3 -I -c "import argcomplete, clinder.action, clinder.cli, clinder.hub, clinder.reuse, yaml" \
+RUN python3 -I -c "import argcomplete, clinder.action, clinder.cli, clinder.hub, clinder.target.environment, yaml" \
     && printf '#!/usr/local/bin/python3 -I\nfrom clinder.cli import main\nmain()\n' > /usr/local/bin/clinder \
     && chmod +x /usr/local/bin/clinder
 COPY entrypoint.py post_entrypoint.py /

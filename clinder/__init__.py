@@ -27,8 +27,8 @@ if TYPE_CHECKING:
         UsageError,
         WrongToken,
     )
-    from clinder.events import Event
     from clinder.hub import BinderHub
+    from clinder.launch.events import Event
     from clinder.local import EmbeddedHub
     from clinder.session import Session, SessionStatus
     from clinder.spec import RepoSpec
@@ -39,7 +39,7 @@ _HOMES = {
     "ClinderError": "errors",
     "DeadlineExceeded": "errors",
     "EmbeddedHub": "local",
-    "Event": "events",
+    "Event": "launch.events",
     "HubError": "errors",
     "HubRefused": "errors",
     "HubUnavailable": "errors",

@@ -12,7 +12,7 @@ import urllib3
 from requests.utils import get_environ_proxies, select_proxy
 
 from clinder import __version__
-from clinder.events import plain
+from clinder.text import strip_ansi
 
 USER_AGENT = f"clinder/{__version__} (+https://github.com/org/clinder)"
 
@@ -98,4 +98,4 @@ def describe(error: BaseException) -> str:
     if caused_by(error, http.client.IncompleteRead) or caused_by(error, urllib3.exceptions.IncompleteRead):
         return "the connection ended in mid-answer"
     innermost = list(_causes(error))[-1]
-    return " ".join(plain(str(innermost)).split()) or type(innermost).__name__
+    return " ".join(strip_ansi(str(innermost)).split()) or type(innermost).__name__

@@ -41,9 +41,10 @@ from clinder.errors import (
     HubUnavailable,
     UsageError,
 )
-from clinder.events import FAILED_PHASES, LAUNCH_PHASES, Event, plain, read
+from clinder.launch.events import FAILED_PHASES, LAUNCH_PHASES, Event, read
 from clinder.session import Session, give_up
 from clinder.spec import RepoSpec, check_url, parse_path
+from clinder.text import strip_ansi
 
 DEFAULT_TIMEOUT = 1800.0
 
@@ -444,7 +445,7 @@ class _Launch:
                 token=_text(data.get("token")),
                 hub=self.hub.url,
                 spec=self.spec,
-                image=" ".join(plain(_text(data.get("image"))).split()) or None,
+                image=" ".join(strip_ansi(_text(data.get("image"))).split()) or None,
                 resolved_ref=resolved_ref,
                 launch_url=launch_url,
             )
@@ -471,7 +472,7 @@ class _Launch:
 
     def _failure(self, event: Event) -> Exception:
         """Tell from a failed event whether to try again (_Trouble) or not (HubRefused, BuildFailed)."""
-        said = _without_token(plain(event.message).strip(), self.hub._build_token)
+        said = _without_token(strip_ansi(event.message).strip(), self.hub._build_token)
         what = f"{self.who} said: {said}" if said else f"{self.who} gave no reason."
         status = event.data.get("status_code")
         status = status if isinstance(status, int) else None
@@ -490,7 +491,7 @@ class _Launch:
             return _Trouble(what)
         if self.phase in ("", "waiting"):
             return HubRefused(what, _refused_hint(status, said))
-        log = tuple(line for text in self.log for line in plain(text).splitlines())[-_LOG_TAIL:]
+        log = tuple(line for text in self.log for line in strip_ansi(text).splitlines())[-_LOG_TAIL:]
         what = f"{self.who} could not build {self.spec}" + (f": {said}" if said else ".")
         return BuildFailed(
             what, "The last lines of the build's log are above: correct the repository's environment.", log
@@ -645,7 +646,7 @@ def _refused_hint(status: int | None, said: str) -> str:
 
 def _encoding(response: requests.Response) -> str:
     """Return how an answer is encoded; nothing if it is not."""
-    return plain(response.headers.get("Content-Encoding", "")).strip().lower().replace("identity", "")
+    return strip_ansi(response.headers.get("Content-Encoding", "")).strip().lower().replace("identity", "")
 
 
 def _words(response: requests.Response) -> str:
@@ -660,7 +661,7 @@ def _words(response: requests.Response) -> str:
     except (ValueError, RecursionError, AttributeError):
         title = re.search(r"<title[^>]*>(.*?)</title", text, re.DOTALL | re.IGNORECASE)
         text = unescape(title[1]) if title else "" if "<" in text else text
-    return " ".join(plain(text).split())[:300]
+    return " ".join(strip_ansi(text).split())[:300]
 
 
 def _without_token(said: str, *tokens: str | None) -> str:

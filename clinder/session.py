@@ -20,8 +20,8 @@ from requests.models import PreparedRequest
 
 from clinder._http import NETWORK_ERRORS, Client, caused_by, describe, is_loopback, proxies
 from clinder.errors import SessionError, SessionGone, SessionUnreachable, UsageError, WrongToken
-from clinder.events import plain
 from clinder.spec import RepoSpec, check_url
+from clinder.text import strip_ansi
 
 # A proxy that can't reach the server right now answers 5xx; so long is it asked again before clinder gives up.
 _PATIENCE = 5.0
@@ -276,7 +276,7 @@ class _Answer:
 
 
 def _words(value: Any) -> str:
-    return plain(value) if isinstance(value, str) else ""
+    return strip_ansi(value) if isinstance(value, str) else ""
 
 
 def _count(value: Any) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import clinder
-from clinder.infer import _CI
+from clinder.target.target import _CI
 from tests.unit.test_docs import PYTHON, ROOT
 
 VARIABLES = (ROOT / "docs/reference/environment.md").read_text()
@@ -35,7 +35,7 @@ def read_from_the_environment(source: Path) -> Iterator[str]:
             yield str(name)
 
 
-READ = {name for file in (ROOT / "clinder").glob("*.py") for name in read_from_the_environment(file)}
+READ = {name for file in (ROOT / "clinder").rglob("*.py") for name in read_from_the_environment(file)}
 READ |= {mark for mark, _ in _CI.values()}
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from clinder.checkout import Checkout
 from clinder.errors import UsageError
-from clinder.infer import choose
 from clinder.spec import RepoSpec
+from clinder.target.checkout import Checkout
+from clinder.target.target import choose
 from tests.git import URL, Git
 
 ORG_REPO = ("org/repo", "gh")

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clinder import Event
-from clinder.events import MAX_EVENT_BYTES, clean, parse, plain, read
+from clinder.launch.events import MAX_EVENT_BYTES, parse, read
 
 COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -111,58 +111,6 @@ def test_a_message_that_is_nested_to_any_depth_is_tolerated() -> None:
     limit = sys.getrecursionlimit()  # a value that can just be read may be too deep to be written again
     for depth in [*range(limit - 150, limit + 10), 100_000]:
         assert parse('{"message": ' + "[" * depth + "]" * depth + "}").message.startswith(("[[[", '{"message": [[['))
-
-
-# clean()
-
-HOSTILE = st.text(
-    st.sampled_from("\x1b\x1b[]()0137;:?mhJK\r\n\t\x07\\PX^_\x90\x98\x9b\x9c\x9d\x9f\x00\x7f\x85\ud800ab \u00e9")
-)
-
-
-@given(HOSTILE | st.text(st.characters()))
-@example("\x1b\x1b[31m[2J")
-@example("\x1b\x9b[2J")
-def test_clean_text_has_colours_alone_and_is_not_cleaned_further(text: str) -> None:
-    cleaned = clean(text)
-    assert not CONTROL.search(COLOUR.sub("", cleaned))
-    assert clean(cleaned) == cleaned
-    assert not CONTROL.search(plain(text))
-    assert plain(text) == plain(cleaned)
-
-
-@given(st.text(st.characters(exclude_categories=["Cc", "Cs"], include_characters="\t\n")))
-def test_text_without_control_characters_is_left_as_it_is(text: str) -> None:
-    assert clean(text) == plain(text) == text
-
-
-@pytest.mark.parametrize(
-    ("text", "cleaned"),
-    [
-        ("a\tb\nc", "a\tb\nc"),
-        ("\x1b[1;31mred\x1b[0m \x1b[38;5;196mred\x1b[m", "\x1b[1;31mred\x1b[0m \x1b[38;5;196mred\x1b[m"),
-        ("\x1b[38:2::255:0:0mred", "\x1b[38:2::255:0:0mred"),
-        ("10%\r20%\r\ndone\r", "10%\n20%\ndone\n"),
-        ("a\x1b]0;title\x07b", "ab"),
-        ("a\x1b]8;;https://x.example\x1b\\link\x1b]8;;\x1b\\b", "alinkb"),
-        ("a\x9d0;title\x9cb", "ab"),
-        ("a\x1bPq#0;2;0\x1b\\b", "ab"),
-        ("a\x1b_Gf=24;AAAA\x1b\\b", "ab"),
-        ("a\x1b]0;without end\nb", "a\nb"),
-        ("a\x1b[2J\x1b[1;1H\x1b[?25l\x1b[5nb", "ab"),
-        ("a\x9b2Jb", "ab"),
-        ("a\x1bcb\x1b(0c\x1b#8d", "abcd"),
-        ("a\x08\x08b\x07\x00\x7f\x85c", "abc"),
-        ("a\x1b", "a"),
-        ("a\ud800b", "ab"),
-    ],
-)
-def test_what_a_terminal_obeys_is_dropped_but_for_colours(text: str, cleaned: str) -> None:
-    assert clean(text) == cleaned
-
-
-def test_plain_text_has_no_colours() -> None:
-    assert plain("\x1b[1;31mred\x1b[0m\r\n\x1b[2Jand plain") == "red\nand plain"
 
 
 # What is too long

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from clinder import RepoSpec, UsageError
-from clinder.infer import Base, Target, choose, from_ci
 from clinder.spec import DEFAULT_HUB
+from clinder.target.target import Base, Target, choose, from_ci
 from tests.git import Git
 
 SHA = "0123456789abcdef0123456789abcdef01234567"

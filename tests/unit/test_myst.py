@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from clinder import UsageError
-from clinder.infer import Target, choose
 from clinder.spec import DEFAULT_HUB
+from clinder.target.target import Target, choose
 
 HUB = "https://hub.example.org/"
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinder import Event
-from clinder.progress import Progress
+from clinder.cli.progress import Progress
 
 
 class Terminal(io.StringIO):

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clinder import RepoSpec
-from clinder.checkout import Checkout
-from clinder.infer import Base, Found, choose
-from clinder.reuse import with_image
+from clinder.target.checkout import Checkout
+from clinder.target.environment import with_image
+from clinder.target.target import Base, Found, choose
 
 ENVIRONMENT = {"environment.yml": "dependencies:\n- python=3.12\n"}
 FULL_HISTORY = "fetch-depth: 0"

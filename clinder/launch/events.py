@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from sseclient import SSEClient
 
+from clinder.text import strip_controls
+
 # A line of a log is a few kilobytes. What is longer than this is cut, so that nothing a hub sends fills the memory.
 MAX_EVENT_BYTES = 1 << 18
 
@@ -61,50 +63,11 @@ def parse(data: str) -> Event:
         if not isinstance(message, str):
             message = "" if message is None else json.dumps(message)
     except (ValueError, RecursionError, AttributeError):
-        return Event("unknown", clean(data), {})
+        return Event("unknown", strip_controls(data), {})
     if phase not in _PHASES:
         phase = re.sub(r"[^\w .-]", "", phase)[:40] if isinstance(phase, str) else ""
         phase = "" if phase in OWN_PHASES else phase
-    return Event(phase or "unknown", clean(message), content)
-
-
-# What a terminal would obey, longest forms first: control strings (OSC, DCS, APC, ...), control sequences (CSI, in 7
-# and 8 bits), other escapes, and any control character left. Surrogates can't be encoded.
-_SUSPECT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_CONTROL = re.compile(
-    r"(?P<colour>\x1b\[[0-9;:]*m)"
-    r"|(?P<newline>\r\n?)"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|\x1b[ -/]*[0-~]"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]"
-)
-
-
-def clean(text: str) -> str:
-    """Return text without anything that a terminal obeys, except colours (``ESC [ ... m``).
-
-    A carriage return, with which progress bars overwrite themselves, becomes a newline: nothing is hidden.
-    """
-    if not _SUSPECT.search(text):
-        return text
-    return _CONTROL.sub(lambda m: m["colour"] or ("\n" if m["newline"] else ""), text)
-
-
-def plain(text: str) -> str:
-    """Return text without colours either."""
-    return re.sub(r"\x1b\[[0-9;:]*m", "", clean(text)) if "\x1b" in text else clean(text)
-
-
-def inert(text: str) -> str:
-    """Return text in which no CI finds commands: a blank is put into each beginning of one.
-
-    GitHub's runner reads ``::command::`` at the beginning of a line and ``##[command]`` anywhere (actions/runner,
-    ActionCommand.cs), others read ``##vso[command]`` or ``##teamcity[command]``; all of them on both streams.
-    """
-    if "::" not in text and "##" not in text:
-        return text
-    return re.sub(r"^\s*:(?=:)|##(?=\w*\[)", r"\g<0> ", text, flags=re.MULTILINE)
+    return Event(phase or "unknown", strip_controls(message), content)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clinder.errors import UsageError
-from clinder.events import plain
 from clinder.spec import DEFAULT_HUB, RepoSpec, parse_hub
+from clinder.text import strip_ansi
 
 if TYPE_CHECKING:
-    from clinder.checkout import Checkout
     from clinder.hub import BinderHub
+    from clinder.target.checkout import Checkout
 
 
 class Base(NamedTuple):
@@ -98,7 +98,7 @@ def choose(
         target, lines = found.spec, []
         checkout = project.checkout() if reuse_image or found.from_checkout else None
         if reuse_image:
-            from clinder.reuse import with_image
+            from clinder.target.environment import with_image
 
             target, why = with_image(found, checkout)
             lines.append(why)
@@ -111,7 +111,7 @@ def choose(
     return Target(
         hubs=hubs,
         spec=target,
-        lines=tuple(" ".join(plain(line).split()) for line in lines),  # names of files are strangers' words
+        lines=tuple(" ".join(strip_ansi(line).split()) for line in lines),  # names of files are strangers' words
         instead_of=None if target == found.spec else found.spec,
         hub_inferred=bool(hub_from),
     )
@@ -181,7 +181,7 @@ class _Project:
 
     def checkout(self) -> "Checkout | None":
         if self._checkout is None:
-            from clinder.checkout import Checkout
+            from clinder.target.checkout import Checkout
 
             self._checkout = Checkout.around(self._directory)
         return self._checkout

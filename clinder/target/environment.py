@@ -16,9 +16,9 @@ from typing import NamedTuple
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 from dulwich.repo import Repo
 
-from clinder.checkout import Checkout
-from clinder.infer import Base, Found
 from clinder.spec import RepoSpec
+from clinder.target.checkout import Checkout
+from clinder.target.target import Base, Found
 
 _FILES = frozenset(
     [
@@ -50,7 +50,7 @@ def with_image(found: Found, checkout: Checkout | None) -> tuple[RepoSpec, str]:
         newest, changed = _newest(checkout.repo, ObjectID(commit.encode()))
     except _NoReuse as why:
         return found.spec, f"no image is reused: {why}"
-    except Exception as error:  # noqa: BLE001  (see clinder.checkout)
+    except Exception as error:  # noqa: BLE001  (see clinder.target.checkout)
         return found.spec, f"no image is reused: the history in this checkout can't be read ({type(error).__name__})"
     spec = found.spec.at(newest.decode())
     if found.base and _is_part(checkout, newest, found.base):

@@ -22,13 +22,14 @@ from urllib.parse import quote
 from actions_toolkit import core
 
 from clinder._signals import Signalled, Signals
+from clinder.cli.progress import pushed
 from clinder.errors import BuildFailed, ClinderError, UsageError
-from clinder.events import OWN_PHASES, Event, inert
 from clinder.hub import DEFAULT_TIMEOUT
-from clinder.infer import Target, choose
-from clinder.progress import pushed
+from clinder.launch.events import OWN_PHASES, Event
 from clinder.session import Session, give_up
 from clinder.spec import RepoSpec, parse_hub, provider_named
+from clinder.target.target import Target, choose
+from clinder.text import escape_ci_commands
 
 
 def main() -> NoReturn:
@@ -79,7 +80,7 @@ def _stop(url: str, token: str) -> None:
     except ClinderError as error:
         core.warning(str(error), title="clinder: the session was not stopped")
     else:
-        print(inert(f"Stopped {url}" if stopped else f"Already gone: {url}"))
+        print(escape_ci_commands(f"Stopped {url}" if stopped else f"Already gone: {url}"))
 
 
 def _start(log: "Log", signals: Signals, build_token: str | None) -> None:
@@ -208,7 +209,7 @@ class Log:
 
     def say(self, text: str) -> None:
         """Print a line of clinder's own, which may quote a hub."""
-        print(inert(f"clinder: {text}".replace("\n", " ")), flush=True)
+        print(escape_ci_commands(f"clinder: {text}".replace("\n", " ")), flush=True)
 
     def show(self, event: Event) -> None:
         """Print an event, in the group of its phase."""

@@ -20,10 +20,10 @@ from clinder.errors import BuildFailed, ClinderError, SessionError, UsageError
 from clinder.spec import DEFAULT_HUB, PROVIDERS, RepoSpec
 
 if TYPE_CHECKING:  # these import an HTTP library, for which neither --version nor --help should wait
-    from clinder.events import Event
     from clinder.hub import BinderHub
-    from clinder.infer import Target
+    from clinder.launch.events import Event
     from clinder.session import Session
+    from clinder.target.target import Target
 
 # After a signal, a command gets so many seconds to end before it is killed: a GitHub runner kills everybody after ten.
 _COMMAND_GRACE = 4.0
@@ -144,14 +144,14 @@ def _stop(args: argparse.Namespace, signals: Signals) -> int:
 
 
 def _status(args: argparse.Namespace, signals: Signals) -> int:  # noqa: ARG001
-    from clinder.events import inert
+    from clinder.text import escape_ci_commands
 
     status = _session(args).status()
     text = (
         f"running since {status.started}, last active {status.last_activity}, "
         f"kernels: {status.kernels}, connections: {status.connections}"
     )
-    _write(json.dumps(status._asdict()) if args.format == "json" else inert(text))
+    _write(json.dumps(status._asdict()) if args.format == "json" else escape_ci_commands(text))
     return 0
 
 
@@ -178,8 +178,8 @@ _FORMATS: dict[str, Callable[["Session"], str]] = {
 @contextmanager
 def _launched(args: argparse.Namespace, signals: Signals) -> Iterator["Session"]:
     """Launch what the arguments say and show how that goes. From `ready` on, signals are held."""
+    from clinder.cli.progress import Progress
     from clinder.hub import DEFAULT_TIMEOUT
-    from clinder.progress import Progress
 
     def watch(event: "Event") -> None:
         if event.phase == "ready":
@@ -224,7 +224,7 @@ _NOT_LOCAL = {
 
 def _target(args: argparse.Namespace) -> "Target":
     """Return what to launch and where."""
-    from clinder.infer import Target, choose
+    from clinder.target.target import Target, choose
 
     hub = args.hub or os.environ.get("CLINDER_HUB")
     if hub == "local":  # which has no repository but the current directory
@@ -308,10 +308,10 @@ def _write(text: str) -> None:
 
 
 def _say(text: str) -> None:
-    from clinder.events import inert
+    from clinder.text import escape_ci_commands
 
     with suppress(OSError, ValueError, AttributeError):
-        print(inert(f"clinder: {text}"), file=sys.stderr, flush=True)  # noqa: T201
+        print(escape_ci_commands(f"clinder: {text}"), file=sys.stderr, flush=True)  # noqa: T201
 
 
 # The arguments

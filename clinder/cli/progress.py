@@ -11,7 +11,8 @@ from collections import deque
 from types import TracebackType
 from typing import TextIO
 
-from clinder.events import OWN_PHASES, Event, inert, plain
+from clinder.launch.events import OWN_PHASES, Event
+from clinder.text import escape_ci_commands, strip_ansi
 
 _BEAT = 0.1
 _MOST_PENDING = 200  # lines; a slow reader slows the launch down instead of filling the memory
@@ -64,7 +65,7 @@ class Progress:
             message = "" if self._live or share == self._detail else f"{message.rstrip()} {share}"
             self._detail = share
         if "\x1b" in message:
-            message = f"{message.rstrip()}{_RESET}" if self._colour else plain(message)
+            message = f"{message.rstrip()}{_RESET}" if self._colour else strip_ansi(message)
         if message:
             self._add(message if message.endswith("\n") else message + "\n")
 
@@ -97,7 +98,7 @@ class Progress:
         if self._stream is None:
             return
         text = "".join([self._pending.popleft() for _ in range(len(self._pending))])  # whole lines
-        text = text if self._live else inert(text)
+        text = text if self._live else escape_ci_commands(text)
         line = self._status() if self._live and self._phase else ""
         if not text and line == self._line:
             return

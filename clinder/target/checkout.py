@@ -16,9 +16,9 @@ from dulwich.refs import Ref
 from dulwich.repo import Repo
 
 from clinder.errors import UsageError
-from clinder.events import plain
-from clinder.infer import Found, over_https, without_password
 from clinder.spec import RepoSpec
+from clinder.target.target import Found, over_https, without_password
+from clinder.text import strip_ansi
 
 _CLOCKS_DIFFER = 24 * 60 * 60  # seconds; a commit is no older than its parents but for that
 
@@ -53,7 +53,7 @@ class Checkout:
         """Say why nothing was found."""
         if self._commit() is None:
             return f"the git checkout {self.repo.path} has no commit that can be read"
-        remotes = ", ".join(plain(f"{name}: {without_password(url)}") for name, url in self._remotes())
+        remotes = ", ".join(strip_ansi(f"{name}: {without_password(url)}") for name, url in self._remotes())
         return f"the git checkout {self.repo.path} has no remote that a hub could reach" + (remotes and f" ({remotes})")
 
     def is_pushed(self, revision: str) -> bool:

@@ -1,0 +1,1 @@
+"""How a launch goes. Only `clinder.hub` imports from here."""

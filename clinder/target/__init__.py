@@ -1,0 +1,1 @@
+"""What to launch, and where, when it is not said. Nothing here asks the network."""

@@ -95,6 +95,8 @@ class BinderHub:
         timeout: float = DEFAULT_TIMEOUT,
         on_event: Callable[[Event], None] | None = None,
         fallback_hubs: Sequence["BinderHub"] = (),
+        cancel: threading.Event | None = None,
+        instead_of: RepoSpec | None = None,
     ) -> Session:
         """Build (if need be) and launch a repository; return the session.
 
@@ -108,7 +110,11 @@ class BinderHub:
         its KeyboardInterrupt, for one) ends the launch as well: the exception comes out of here, up to ten seconds
         later if the hub has to be waited for so that no server is left.
         """
-        return _Launch([self, *fallback_hubs], spec, timeout, on_event).run()
+        launch = _Launch([self, *fallback_hubs], spec, timeout, on_event)
+        launch.cancel = cancel
+        session = launch.run()
+        session.instead_of = instead_of
+        return session
 
     def build_url(self, spec: RepoSpec) -> str:
         """Return the URL of the build stream, build token included."""
@@ -169,6 +175,7 @@ class _Launch:
         self.end: BaseException | None = None
         self.cut_at = self.deadline
         self.done = threading.Event()
+        self.cancel: threading.Event | None = None
 
     def run(self) -> Session:
         """Try until there is a session, a final answer, or no time."""
@@ -526,8 +533,13 @@ class _Launch:
             raise HubUnavailable(trouble.what, hint)
         self._tell(Event("retrying", f"{trouble.what} Trying again in {ceil(wait)} s.", {}))
         self.asking = False
-        self._raise_end()
-        time.sleep(wait)
+        if self.cancel is None:
+            time.sleep(wait)
+            return
+        until = time.monotonic() + wait
+        while time.monotonic() < until:
+            self._raise_end()
+            time.sleep(_TICK)
 
     # The end without a session
 
@@ -573,6 +585,8 @@ class _Launch:
         """Keep the deadline, in a thread: end the reading of the stream by shutting down its socket."""
         while not self.done.wait(_TICK):
             response = self.response
+            if self.cancel is not None and self.cancel.is_set():
+                self._wind_down(HubUnavailable("The launch was cancelled."))
             if time.monotonic() < self.cut_at:
                 continue
             if self.end is None:

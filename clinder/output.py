@@ -15,8 +15,8 @@ from typing import TextIO
 _ROOM = (
     1 << 18
 )  # characters that may wait for the reader; a slow one slows the launch down instead of filling the memory
-_MOST_TEXTS = 256  # written at a time
-_PIECE = 1 << 14  # bytes given to the system at a time: a reader that takes one now and then is alive
+_MOST_TEXTS = 512  # written at a time
+_PIECE = 1 << 15  # bytes given to the system at a time: a reader that takes one now and then is alive
 _BEAT = 0.1  # seconds; a log of 200,000 lines costs some hundred writes, and nobody sees the difference
 _TICK = 0.05
 _PATIENCE = 10.0  # seconds without a byte taken, after which nobody reads

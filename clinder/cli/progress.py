@@ -2,14 +2,15 @@
 
 import os
 import time
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
 from clinder._signals import Signals
 from clinder.launch.events import FAILED_PHASES, OWN_PHASES, Event
 from clinder.output import Kept, Writer, push_share
 from clinder.text import escape_ci_commands, fit_width, strip_ansi
 
-_SPECIAL_PHASES = FAILED_PHASES | OWN_PHASES | {"pushing"}
+_UNLOGGED_PHASES = FAILED_PHASES | OWN_PHASES
 
 _RESET = "\x1b[0m"
 _ERASE_LINE = "\r\x1b[K"
@@ -32,9 +33,11 @@ class Progress:
         self._colour = self._live and not os.environ.get("NO_COLOR")
         self._began = time.monotonic()
         self._phase = ""
+        self._log_phase = ""  # the same while its events are nothing but lines of the log
         self._share = ""  # how much of the image is pushed
         self._line = ""  # the live line, as it stands on the terminal
         self._writer = Writer(stream, compose=self._compose, hurry=self._is_urgent)
+        self._write = self._writer.write
 
     def note(self, text: str) -> None:
         """Show a line of clinder's own."""
@@ -42,19 +45,17 @@ class Progress:
 
     def show(self, event: Event) -> None:
         """Show an event: its message, and its phase when that is a new one."""
-        phase, message, _ = event
-        if phase in _SPECIAL_PHASES or self._quiet:
-            message = self._special(event)
-        elif phase != self._phase:
-            self._enter(phase)
+        message = event.message
+        if event.phase != self._log_phase:
+            message = self._enter_or_tell(event)
         if "\x1b" in message:
             message = f"{message.rstrip()}{_RESET}" if self._colour else strip_ansi(message)
         if message:
-            self._writer.write(message if message.endswith("\n") else message + "\n")
+            self._write(message if message[-1] == "\n" else message + "\n")
 
     def pause(self) -> None:
         """Take the live line away, and give the reader of what was shown a moment to take it."""
-        self._phase = ""
+        self._enter("")
         if self._live:
             self._writer.write(Kept())
         if self._writer.drain(_MOMENT):
@@ -62,36 +63,40 @@ class Progress:
 
     def close(self) -> None:
         """Write what is left, as long as there is a reader; after a signal clinder's own words alone."""
-        self._phase = ""
+        self._enter("")
         now = time.monotonic()
         self._writer.finish(lambda: self._signals.time_to_end(_AFTER_SIGNAL, now))
 
-    def _special(self, event: Event) -> str:
-        """Return what is shown of an event that is no line of the log, and note clinder's own words."""
+    def _enter_or_tell(self, event: Event) -> str:
+        """Show a phase that begins, or note clinder's own words; return what else of the event is shown."""
         phase, message, data = event
         if self._quiet:
             if phase == "stopping":
                 self.note(message)
             return ""
-        if phase in OWN_PHASES:
+        if phase in _UNLOGGED_PHASES:
             self._enter("")
-            self.note(message)
-            return ""
-        if phase in FAILED_PHASES:  # the error, or the line about the next try, has the hub's words
-            self._enter("")
-            return ""
+            if phase in OWN_PHASES:
+                self.note(message)
+            return ""  # of a failure the error, or the line about the next try, has the hub's words
         if phase != self._phase:
             self._enter(phase)
-        if share := push_share(data.get("progress")):
-            # On the live line it is always the newest; elsewhere each figure is a line, once.
-            message = "" if self._live or share == self._share else f"{message.rstrip()} {share}"
-            self._share = share
-        return message
+        return self._pushing(message, data) if phase == "pushing" else message
 
     def _enter(self, phase: str) -> None:
         self._share, self._phase = "", phase
+        self._log_phase = "" if phase == "pushing" else phase
         if phase:
-            self._writer.write(f"{self._bold(f'==> {phase}')} ({_elapsed(time.monotonic() - self._began)})\n")
+            self._write(f"{self._bold(f'==> {phase}')} ({_elapsed(time.monotonic() - self._began)})\n")
+
+    def _pushing(self, message: str, data: Mapping[str, Any]) -> str:
+        """Return what is shown of an event of the push: its newest figure, once."""
+        share = push_share(data.get("progress"))
+        if not share:
+            return message
+        news = "" if self._live or share == self._share else f"{message.rstrip()} {share}"  # the live line has it
+        self._share = share
+        return news
 
     def _bold(self, text: str) -> str:
         return f"\x1b[1m{text}{_RESET}" if self._colour else text

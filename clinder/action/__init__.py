@@ -28,7 +28,7 @@ from clinder.hub import DEFAULT_TIMEOUT
 from clinder.launch.events import OWN_PHASES, Event
 from clinder.session import Session, give_up
 from clinder.spec import RepoSpec, parse_hub, provider_named
-from clinder.target.target import Target, choose
+from clinder.target.target import Target, resolve_target
 from clinder.text import escape_ci_commands
 
 
@@ -131,7 +131,7 @@ def _inputs() -> tuple[Target, float]:
     with _naming("ref"):
         if ref:
             (spec or RepoSpec("any/repository")).at(ref)
-    return choose(
+    return resolve_target(
         hub=hub, fallback_hubs=others, repo=repo, ref=ref, provider=provider, reuse_image=reuse_image
     ), timeout
 

@@ -224,7 +224,7 @@ _NOT_LOCAL = {
 
 def _target(args: argparse.Namespace) -> "Target":
     """Return what to launch and where."""
-    from clinder.target.target import Target, choose
+    from clinder.target.target import Target, resolve_target
 
     hub = args.hub or os.environ.get("CLINDER_HUB")
     if hub == "local":  # which has no repository but the current directory
@@ -237,7 +237,7 @@ def _target(args: argparse.Namespace) -> "Target":
         if given := [option for option, name in _NOT_LOCAL.items() if getattr(args, name)]:
             lines.append(f"local launches the files of this directory, whatever {', '.join(given)} may say")
         return Target((hub,), spec, tuple(lines), None, hub_inferred=False)
-    return choose(
+    return resolve_target(
         hub=hub,
         fallback_hubs=args.fallback_hubs,
         repo=args.repo,

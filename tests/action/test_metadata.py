@@ -113,7 +113,7 @@ def test_every_input_is_read_and_no_other(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(core, "get_input", get_input)
     monkeypatch.setattr(action, "Signals", Mock)  # they are pytest's
-    monkeypatch.setattr(action, "choose", Mock(side_effect=UsageError("Nothing is launched here.")))
+    monkeypatch.setattr(action, "resolve_target", Mock(side_effect=UsageError("Nothing is launched here.")))
     monkeypatch.delenv("ACT", raising=False)
     with pytest.raises(SystemExit, match="2"):
         action.main()

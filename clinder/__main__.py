@@ -1,6 +1,19 @@
-"""``python -m clinder`` is ``clinder``."""
+"""``python -m clinder`` and ``clinder``: the command line, guarded while Python still imports it."""
 
-from clinder.cli import main
+import os
+import signal
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command line. A signal that comes before it can handle signals ends the process without a traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # as the first process of a container it would ignore the second
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: os._exit(128 + number))
+    from clinder.cli import main
+
+    main()
+
 
 if __name__ == "__main__":
     main()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from clinder import ClinderError, Session
-from clinder.cli import _parser
+from clinder.cli.arguments import make_parser
 from clinder.errors import __doc__ as tree
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.local import IDLE
@@ -49,7 +49,7 @@ def test_ci_runs_the_readmes_command_for_the_tests(tmp_path: Path) -> None:
 
 
 def options() -> set[str]:
-    parser = _parser()
+    parser = make_parser()
     [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     return {
         option

@@ -172,7 +172,7 @@ def test_the_version_is_printed(clinder: Clinder) -> None:
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_the_help_of_every_command_has_an_example_that_the_command_line_takes(clinder: Clinder, command: str) -> None:
-    from clinder.cli import _parse, _parser
+    from clinder.cli.arguments import make_parser, parse
 
     done = clinder(*filter(None, [command]), "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -181,7 +181,7 @@ def test_the_help_of_every_command_has_an_example_that_the_command_line_takes(cl
     assert command in [line.split()[0] for line in lines] or (not command and lines)
     for line in lines:
         words = shlex.split(line)
-        assert _parse(_parser(), words).name == words[0]
+        assert parse(make_parser(), words).name == words[0]
 
 
 def test_the_help_names_all_commands_and_exit_codes(clinder: Clinder) -> None:

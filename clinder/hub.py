@@ -25,7 +25,7 @@ from clinder.launch.events import Event
 from clinder.launch.route import Budget, Route, Try
 from clinder.launch.stream import Course, Outcome
 from clinder.launch.verdict import Place, Verdict
-from clinder.session import Session
+from clinder.session import Session, status_of
 from clinder.spec import RepoSpec, check_url, parse_path
 from clinder.text import hide_tokens, one_line
 
@@ -191,7 +191,7 @@ class _Launch:
         until = time.monotonic() + _LOOK_TIMEOUT
         while True:
             try:
-                session.status(max(1.0, until - time.monotonic()), check=self.cancellation.check)
+                status_of(session, max(1.0, until - time.monotonic()), self.cancellation.check)
                 return
             except SessionError:
                 if time.monotonic() >= until:

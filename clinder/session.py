@@ -142,25 +142,13 @@ class Session:
                 raise
             warnings.warn(str(failure), RuntimeWarning, stacklevel=2)  # the block's own exception matters more
 
-    def status(self, timeout: float = 10, *, check: Callable[[], None] | None = None) -> SessionStatus:
+    def status(self, timeout: float = 10) -> SessionStatus:
         """Return what the server says of itself.
 
         ``timeout`` is one deadline in seconds for everything; a server that is in trouble is asked again for five of
-        them. ``check`` is called meanwhile, and what it raises ends the call. Raises `SessionGone`, `WrongToken` or
-        `SessionUnreachable`.
+        them. Raises `SessionGone`, `WrongToken` or `SessionUnreachable`.
         """
-        answer = _Asker(self, timeout, check).ask("GET", "api/status")
-        if answer.is_gone:
-            raise SessionGone("The session is gone: its server has ended.", "Start a new one: clinder start")
-        content = answer.json
-        if answer.status != 200 or not isinstance(content, dict) or "kernels" not in content:
-            raise self._refusal(answer)
-        return SessionStatus(
-            started=_as_text(content.get("started")),
-            last_activity=_as_text(content.get("last_activity")),
-            kernels=_as_count(content["kernels"]),
-            connections=_as_count(content.get("connections")),
-        )
+        return status_of(self, timeout)
 
     def stop(self, timeout: float = 10) -> bool:
         """Shut the server down; return whether it was there. A session that is gone already is no error.
@@ -177,19 +165,37 @@ class Session:
         # A page with status 200 is somebody's login or error page; jupyter-server's own answer is empty.
         if answer.status in (200, 204) and not answer.is_page:
             return True
-        raise self._refusal(answer)
+        raise _refusal(self, answer)
 
-    def _refusal(self, answer: "_Answer") -> SessionError:
-        if answer.status in (401, 403):
-            return WrongToken(
-                f"The server does not accept this token: {self.url} (HTTP {answer.status}).",
-                "Use the URL and token of one and the same session.",
-            )
-        kind = "a web page" if answer.is_page else "an answer that is not Jupyter Server's"
-        return SessionUnreachable(
-            f"HTTP {answer.status} and {kind} came from {self.url}",
-            "Is that the URL of a session (https://hub/user/x/)? If it is, the server may still be running.",
+
+def status_of(session: Session, timeout: float, check: Callable[[], None] | None = None) -> SessionStatus:
+    """Return what `Session.status` returns. ``check`` is called meanwhile; what it raises ends the call."""
+    answer = _Asker(session, timeout, check).ask("GET", "api/status")
+    if answer.is_gone:
+        raise SessionGone("The session is gone: its server has ended.", "Start a new one: clinder start")
+    content = answer.json
+    if answer.status != 200 or not isinstance(content, dict) or "kernels" not in content:
+        raise _refusal(session, answer)
+    return SessionStatus(
+        started=_as_text(content.get("started")),
+        last_activity=_as_text(content.get("last_activity")),
+        kernels=_as_count(content["kernels"]),
+        connections=_as_count(content.get("connections")),
+    )
+
+
+def _refusal(session: Session, answer: "_Answer") -> SessionError:
+    """Return the error that says that an answer is not what was asked for."""
+    if answer.status in (401, 403):
+        return WrongToken(
+            f"The server does not accept this token: {session.url} (HTTP {answer.status}).",
+            "Use the URL and token of one and the same session.",
         )
+    kind = "a web page" if answer.is_page else "an answer that is not Jupyter Server's"
+    return SessionUnreachable(
+        f"HTTP {answer.status} and {kind} came from {session.url}",
+        "Is that the URL of a session (https://hub/user/x/)? If it is, the server may still be running.",
+    )
 
 
 class _Asker:
@@ -264,15 +270,6 @@ class _Asker:
             stream=True,
         ) as response:
             return _Answer(response.status_code, response.headers, _body(response))
-
-
-def give_up(session: Session, timeout: float = 10) -> str:
-    """Stop a server that nobody will use; return what became of it, in a sentence."""
-    try:
-        session.stop(timeout)
-    except SessionError as error:
-        return f"The server that the hub had launched is left. {error.message}"
-    return "The server that the hub had launched was stopped."
 
 
 def _body(response: requests.Response) -> bytes:

@@ -12,6 +12,7 @@ import yaml
 from actions_toolkit import core
 
 from clinder import UsageError, action
+from clinder.action import files, inputs
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.spec import DEFAULT_HUB
 from tests.action.conftest import run
@@ -100,7 +101,7 @@ def test_every_input_is_documented_with_its_default() -> None:
 def test_every_output_is_documented_and_written() -> None:
     outputs = list(METADATA["outputs"])
     assert list(documented("Outputs and variables")) == outputs
-    written = re.findall(r"core\.set_output\(\s*(\S+),", Path(action.__file__).read_text())
+    written = re.findall(r"core\.set_output\(\s*(\S+),", Path(files.__file__).read_text())
     assert [name.strip('"') for name in written] == outputs
 
 
@@ -113,7 +114,7 @@ def test_every_input_is_read_and_no_other(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(core, "get_input", get_input)
     monkeypatch.setattr(action, "Signals", Mock)  # they are pytest's
-    monkeypatch.setattr(action, "resolve_target", Mock(side_effect=UsageError("Nothing is launched here.")))
+    monkeypatch.setattr(inputs, "resolve_target", Mock(side_effect=UsageError("Nothing is launched here.")))
     monkeypatch.delenv("ACT", raising=False)
     with pytest.raises(SystemExit, match="2"):
         action.main()

@@ -102,7 +102,7 @@ def test_the_head_of_a_deleted_fork_is_said_to_be_on_no_branch_and_no_hub_is_ask
         the_job = job(tmp_path, event=("pull_request", {"pull_request": {"head": {"sha": "b" * 40, "repo": None}}}))
         main = the_job.main(hub_url=hub.url).finish()
         assert (main.code, hub.requests) == (2, [])
-        assert "fork of this pull request was deleted" in main.log
+        assert "fork of this pull request was deleted" in str(main.log.raw)
 
 
 def test_on_a_server_of_ones_own_the_repository_is_a_git_url(tmp_path: Path) -> None:

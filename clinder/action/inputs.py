@@ -10,7 +10,7 @@ from actions_toolkit import core
 from clinder.errors import UsageError
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.spec import RepoSpec, parse_hub, provider_named
-from clinder.target.target import Target, choose
+from clinder.target.target import Target, resolve_target
 
 
 class Inputs(NamedTuple):
@@ -26,7 +26,7 @@ class Inputs(NamedTuple):
 
     def target(self) -> Target:
         """Return what to launch where; what the inputs leave open is found. Raises `UsageError`."""
-        return choose(
+        return resolve_target(
             hub=self.hubs[0] if self.hubs else None,
             fallback_hubs=self.hubs[1:],
             repo=self.repo,

@@ -161,12 +161,12 @@ _NOT_LOCAL = {
 
 def _target(args: argparse.Namespace) -> "Target":
     """Return what to launch and where."""
-    from clinder.target.target import choose
+    from clinder.target.target import resolve_target
 
     hub = args.hub or os.environ.get("CLINDER_HUB")
     if hub == "local":
         return _local_target(args)
-    return choose(
+    return resolve_target(
         hub=hub,
         fallback_hubs=args.fallback_hubs,
         repo=args.repo,

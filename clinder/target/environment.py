@@ -9,16 +9,13 @@ environment is worse.
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import suppress
 from fnmatch import fnmatch
 from typing import NamedTuple
 
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 from dulwich.repo import Repo
 
-from clinder.spec import RepoSpec
 from clinder.target.checkout import Checkout
-from clinder.target.target import Base, Found
 
 _FILES = frozenset(
     [
@@ -35,13 +32,15 @@ class _NoReuse(Exception):
     """Why the commit itself has to be launched."""
 
 
-def with_image(found: Found, checkout: Checkout | None) -> tuple[RepoSpec, str]:
-    """Return what to launch for a commit so that an image can be used again, and a line that says why that.
+class Reuse(NamedTuple):
+    """The commit whose image can be used again, None to build the one that was asked for; and a line that says why."""
 
-    It is the newest of the commit and its ancestors that changed the environment: at the repository that a pull request
-    is to be merged into, if it is part of that already, for that repository has most likely built it.
-    """
-    commit = found.spec.ref
+    commit: str | None
+    line: str
+
+
+def find_environment(commit: str, checkout: Checkout | None) -> Reuse:
+    """Return the newest of a commit and its ancestors that changed the environment."""
     try:
         if checkout is None:
             raise _NoReuse("there is no git checkout here, whose history would tell which")
@@ -49,25 +48,14 @@ def with_image(found: Found, checkout: Checkout | None) -> tuple[RepoSpec, str]:
             raise _NoReuse(f"{commit} is no full commit id, so this checkout may have another one of that name")
         newest, changed = _newest(checkout.repo, ObjectID(commit.encode()))
     except _NoReuse as why:
-        return found.spec, f"no image is reused: {why}"
+        return Reuse(None, f"no image is reused: {why}")
     except Exception as error:  # noqa: BLE001  (see clinder.target.checkout)
-        return found.spec, f"no image is reused: the history in this checkout can't be read ({type(error).__name__})"
-    spec = found.spec.at(newest.decode())
-    if found.base and _is_part(checkout, newest, found.base):
-        spec = RepoSpec.parse(found.base.repo, spec.ref)
-    if spec.ref == commit:
-        return spec, f"no image is reused: {commit[:10]} itself changed the environment ({changed})"
-    return spec, (
-        f"reusing the image of {spec.ref[:10]}, the newest commit that changed the environment ({changed}), "
-        f"instead of building {commit[:10]}"
-    )
-
-
-def _is_part(checkout: Checkout, commit: ObjectID, base: Base) -> bool:
-    with suppress(Exception):  # as above: it may be a part, but who knows
-        tips = (checkout.resolve(revision) for revision in base.revisions)
-        return any(checkout.contains(tip, commit) for tip in tips if tip)
-    return False
+        return Reuse(None, f"no image is reused: the history in this checkout can't be read ({type(error).__name__})")
+    found = newest.decode()
+    if found == commit:
+        return Reuse(found, f"no image is reused: {commit[:10]} itself changed the environment ({changed})")
+    line = f"reusing the image of {found[:10]}, the newest commit that changed the environment ({changed})"
+    return Reuse(found, f"{line}, instead of building {commit[:10]}")
 
 
 class _Definition(NamedTuple):

@@ -1,41 +1,28 @@
-"""What to launch, and where, when it is not said: from CI's variables, the project's myst.yml, the git checkout.
+"""What to launch, and where: what was said, and for the rest CI, the project's myst.yml and the git checkout.
 
-It reads files and variables of this machine, and asks nobody else. The order is that of the command line's reference:
-what was said, what CI builds, myst.yml, the checkout.
+It knows the order of these sources, which is that of the command line's reference, and the words for the log. How each
+source is read is that source's module's to know. It asks files and variables of this machine, and nobody else.
 """
 
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from clinder.errors import UsageError
-from clinder.spec import DEFAULT_HUB, RepoSpec, parse_hub
+from clinder.giturl import quote_text
+from clinder.providers import PROVIDERS
+from clinder.spec import DEFAULT_HUB, RepoSpec, parse_hub, same_repository
+from clinder.target.ci import CIS, Base, CIBuild, read_ci
+from clinder.target.myst import MystConfig, find_myst
 from clinder.text import strip_ansi
 
 if TYPE_CHECKING:
     from clinder.hub import BinderHub
     from clinder.target.checkout import Checkout
-
-
-class Base(NamedTuple):
-    """What a pull or merge request is to be merged into: a repository, and where in a checkout its branch may be."""
-
-    repo: str
-    revisions: tuple[str, ...]
-
-
-class Found(NamedTuple):
-    """A repository and commit, and who named it: the checkout for one, which may have what its remote has not."""
-
-    spec: RepoSpec
-    where: str
-    base: Base | None = None
-    from_checkout: bool = False
 
 
 class Target(NamedTuple):
@@ -64,7 +51,7 @@ class Target(NamedTuple):
         return [BinderHub(url, build_token=None if n else build_token) for n, url in enumerate(self.hubs)]
 
 
-def choose(
+def resolve_target(
     *,
     hub: str | None = None,
     fallback_hubs: Iterable[str] = (),
@@ -80,67 +67,100 @@ def choose(
     ``hub`` may be a launch link. ``directory`` is where the project is (default: the current one). Raises `UsageError`;
     when nothing is found, with what was looked at.
     """
-    with closing(_Project(environ, directory)) as project:
-        first, linked = parse_hub(hub) if hub else (None, None)
-        others = [_only_hub(text) for text in fallback_hubs]
-        url, hub_from = (first, "") if first else project.hub()
-        what = "repository" if ref else "repository and commit"
-        if repo:
-            found = Found(RepoSpec.parse(repo, ref, provider), "")
-        elif provider:
-            raise UsageError(
-                "The provider says how to read the repository, and none was given.", "Give both, or leave it out."
-            )
-        else:
-            found = Found(linked, "") if linked else project.spec()
-            if ref:
-                found = found._replace(spec=found.spec.at(ref), from_checkout=False)
-        target, lines = found.spec, []
-        checkout = project.checkout() if reuse_image or found.from_checkout else None
+    with closing(_Surroundings(environ, directory)) as surroundings:
+        said_hub, linked = parse_hub(hub) if hub else (None, None)
+        hubs = [_fallback_hub(text) for text in fallback_hubs]
+        url, hub_source = (said_hub, "") if said_hub else surroundings.hub()
+        choice = _said(repo, ref, provider, linked)
+        choice = surroundings.spell(choice) if choice else surroundings.choice(ref)
+        spec, lines = choice.spec, choice.warnings()
         if reuse_image:
-            from clinder.target.environment import with_image
-
-            target, why = with_image(found, checkout)
-            lines.append(why)
-        if found.from_checkout and checkout and not checkout.is_pushed(target.ref):
-            lines.append(_NOT_PUSHED.format(target.ref[:10]))
-    chosen = [f"{what} from {found.where}"] if found.where else []
-    chosen += [f"hub from {hub_from}" if hub_from else "hub by default"] if not first else []
-    hubs = tuple(dict.fromkeys([url, *others]))
-    lines.insert(0, f"launching {target} on {', else '.join(hubs)}" + (f" ({', '.join(chosen)})" if chosen else ""))
+            spec, line = surroundings.reuse(choice)
+            lines.append(line)
+        lines += surroundings.reachability(choice, spec)
+    hubs = list(dict.fromkeys([url, *hubs]))
+    sources = [*choice.sources(), *([f"hub from {hub_source}" if hub_source else "hub by default"] if not hub else [])]
+    first = f"launching {spec} on {', else '.join(hubs)}" + (f" ({', '.join(sources)})" if sources else "")
     return Target(
-        hubs=hubs,
-        spec=target,
-        lines=tuple(" ".join(strip_ansi(line).split()) for line in lines),  # names of files are strangers' words
-        instead_of=None if target == found.spec else found.spec,
-        hub_inferred=bool(hub_from),
+        hubs=tuple(hubs),
+        spec=spec,
+        # Names of files, remotes and branches are strangers' words.
+        lines=tuple(" ".join(strip_ansi(line).split()) for line in (first, *lines)),
+        instead_of=None if spec == choice.spec else choice.spec,
+        hub_inferred=bool(hub_source),
     )
 
 
-_NOT_PUSHED = (
-    "warning: commit {} is on no branch of that remote, as far as this checkout knows. A hub sees only what was "
-    "pushed: push it, or say --ref"
-)
-
-
-def _only_hub(text: str) -> str:
+def _fallback_hub(text: str) -> str:
     url, linked = parse_hub(text)
     if linked:
-        raise UsageError(f"A launch link can't be a fallback: {text!r}", "Expected the hub's URL alone.")
+        raise UsageError(f"A launch link can't be a fallback: {quote_text(text)}", "Expected the hub's URL alone.")
     return url
 
 
-class _Project:
-    """A directory and the variables of the process, as far as they say what to launch."""
+class _Choice(NamedTuple):
+    """A repository and ref, and where each is from: nowhere if it was said, or if the ref is the default branch.
+
+    ``pushed_matters``: the commit is the checkout's, which may have what its remote has not. ``ref_in_url``: the ref is
+    from an address, where a folder may follow it. ``other_repository``: myst.yml named the repository, and the checkout
+    is of this other one.
+    """
+
+    spec: RepoSpec
+    repo_source: str = ""
+    ref_source: str = ""
+    base: Base | None = None
+    fork_deleted: bool = False
+    pushed_matters: bool = False
+    ref_in_url: bool = False
+    other_repository: str = ""
+
+    def sources(self) -> list[str]:
+        """Return the words of the log for where the repository and the ref are from."""
+        what = "commit" if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", self.spec.ref) else "ref"
+        if self.repo_source and self.repo_source == self.ref_source:
+            return [f"repository and {what} from {self.repo_source}"]
+        parts = (("repository", self.repo_source), (what, self.ref_source))
+        return [f"{name} from {source}" for name, source in parts if source]
+
+    def warnings(self) -> list[str]:
+        """Return what a person may not have meant."""
+        lines = []
+        if self.spec.provider not in PROVIDERS:
+            lines.append(f"no provider {self.spec.provider} is known to clinder: the hub has to have one of that name")
+        if self.other_repository:
+            lines.append(
+                f"warning: {self.repo_source} names the repository {self.spec.repo}, "
+                f"but this checkout is of {self.other_repository}"
+            )
+        return lines
+
+
+def _said(repo: str | None, ref: str | None, provider: str | None, linked: RepoSpec | None) -> _Choice | None:
+    """Return what was said to launch, if a repository was."""
+    if repo:
+        spec = RepoSpec.parse(repo, ref, provider)
+        return _Choice(spec, ref_in_url=not ref and "/" in spec.ref)
+    if provider:
+        raise UsageError(
+            "The provider says how to read the repository, and none was given.", "Give both, or leave it out."
+        )
+    if linked:
+        return _Choice(linked.at(ref) if ref else linked)
+    return None
+
+
+class _Surroundings:
+    """A directory and the variables of the process, as far as they say what to launch. Each is read once, if needed."""
 
     def __init__(self, environ: Mapping[str, str], directory: Path | None) -> None:
         self._environ = environ
         self._given = directory
-        self._checkout: Checkout | None = None
 
     def close(self) -> None:
-        if self._checkout:
-            self._checkout.close()
+        """Close the files of the checkout, if one was opened."""
+        if checkout := self.__dict__.get("checkout"):
+            checkout.close()
 
     @cached_property
     def _directory(self) -> Path:
@@ -149,296 +169,118 @@ class _Project:
         except OSError:
             raise UsageError("The current directory is gone, where a project might be.", _SAY_WHICH) from None
 
+    @cached_property
+    def ci(self) -> CIBuild | None:
+        return read_ci(self._environ)
+
+    @cached_property
+    def myst(self) -> MystConfig | None:
+        return find_myst(self._directory)
+
+    @cached_property
+    def checkout(self) -> "Checkout | None":
+        from clinder.target.checkout import Checkout
+
+        return Checkout.around(self._directory)
+
     def hub(self) -> tuple[str, str]:
-        """Return the hub that myst.yml names, and that file; else mybinder.org, and nothing."""
+        """Return the hub that myst.yml names, and that file's name; else mybinder.org, and nothing."""
         if self.myst and (url := self.myst.hub()):
             return url, self.myst.name
         return DEFAULT_HUB, ""
 
-    def spec(self) -> Found:
-        """Return what CI, myst.yml or the checkout names. Raises `UsageError`."""
-        if found := from_ci(self._environ):
-            return found
-        spec, ref = self.myst.repository() if self.myst else (None, None)
+    def spell(self, choice: _Choice) -> _Choice:
+        """Return a choice that was said, with the repository's name as CI spells it: hubs tell cases apart."""
+        if choice.ref_in_url and self.checkout and self.checkout.spelling_of(choice.spec):
+            choice = choice._replace(spec=choice.spec.at(self.checkout.ref_in(choice.spec)))
+        try:
+            build = self.ci
+        except UsageError:  # nobody asked CI
+            return choice
+        return choice._replace(spec=_spelled(choice.spec, build.spec)) if build else choice
+
+    def choice(self, ref: str | None) -> _Choice:
+        """Return what CI, myst.yml or the checkout names, at the ref if one was said. Raises `UsageError`."""
+        choice = self._of_ci(ref) if self.ci else self._of_files()
+        if ref:
+            choice = choice._replace(spec=choice.spec.at(ref), ref_source="", pushed_matters=False, fork_deleted=False)
+        return choice
+
+    def _of_ci(self, ref: str | None) -> _Choice:
+        build = self.ci
+        assert build
+        source = build.ci if ref or not build.request else f"{build.ci}, {build.request}"
+        return _Choice(build.spec, source, source, build.base, build.fork_deleted)
+
+    def _of_files(self) -> _Choice:
         name = self.myst.name if self.myst else ""
-        if spec and ref:
-            return Found(spec, name)
-        checkout = self.checkout()
-        here = checkout.found() if checkout else None
-        if here and spec and _same(here.spec, spec):
-            return here._replace(spec=spec.at(here.spec.ref), where=f"{name} and {here.where}")
+        spec, ref = self.myst.repository() if self.myst else (None, None)
+        here = self.checkout.remote_commit() if self.checkout else None
+        source = f"the git checkout, remote {here.remote}" if here else ""
+        known = self.checkout.spelling_of(spec) if spec and self.checkout else None
+        if spec and self.checkout and known:
+            spec = _spelled(spec, known)
+            if ref and "/" in ref:
+                spec = spec.at(self.checkout.ref_in(spec))
+            if not ref and here and same_repository(here.spec, spec):
+                return _Choice(spec.at(here.spec.ref), name, source, pushed_matters=True)
         if spec:
-            return Found(spec, name)
+            other = here.spec.repo if here and not known else ""
+            return _Choice(spec, name, name if ref else "", other_repository=other)
         if here and ref:
-            return Found(here.spec.at(ref), f"{name} and {here.where}")
+            return _Choice(here.spec.at(ref), source, name)
         if here:
-            return here
+            return _Choice(here.spec, source, source, pushed_matters=True)
         raise UsageError("No repository to launch: " + "; ".join(self._looked_at()) + ".", _SAY_WHICH)
-
-    @cached_property
-    def myst(self) -> "Myst | None":
-        return from_myst(self._directory)
-
-    def checkout(self) -> "Checkout | None":
-        if self._checkout is None:
-            from clinder.target.checkout import Checkout
-
-            self._checkout = Checkout.around(self._directory)
-        return self._checkout
 
     def _looked_at(self) -> Iterable[str]:
         yield "none was given"
-        yield f"no variables of {', '.join(_CI)} name one"
-        myst, checkout = self.myst, self.checkout()
-        yield f"{myst.name} names none" if myst else f"no myst.yml is in {self._directory} or above it"
-        yield checkout.why_not() if checkout else f"{self._directory} is in no git checkout that can be read"
+        yield f"no variables of {', '.join(CIS)} name one"
+        yield f"{self.myst.name} names none" if self.myst else f"no myst.yml is in {self._directory} or above it"
+        if self.checkout:
+            yield self.checkout.why_not()
+        else:
+            yield f"{self._directory} is in no git checkout that can be read"
+
+    def reuse(self, choice: _Choice) -> tuple[RepoSpec, str]:
+        """Return what to launch so that an image can be used again, and a line that says why that.
+
+        At the repository that a pull request is to be merged into, if it has that commit already, for that repository
+        has most likely built it.
+        """
+        from clinder.target.environment import find_environment
+
+        commit, line = find_environment(choice.spec.ref, self.checkout)
+        if commit is None:
+            return choice.spec, line
+        if choice.base and self.checkout and self.checkout.has_in(choice.base.revisions, commit):
+            return RepoSpec.parse(choice.base.repo, commit), line
+        return choice.spec.at(commit), line
+
+    def reachability(self, choice: _Choice, spec: RepoSpec) -> list[str]:
+        """Return a warning if a hub may not find the commit. Raises `UsageError` if it can't be there."""
+        if choice.fork_deleted and spec.ref == choice.spec.ref:
+            raise UsageError(
+                f"The fork of this pull request was deleted: its head {spec.ref[:10]} is on no branch, "
+                "and no hub can fetch it.",
+                "Say what to launch instead: --ref, with the branch that the request goes to.",
+            )
+        if choice.pushed_matters and self.checkout and not self.checkout.is_pushed(spec.ref):
+            return [_NOT_PUSHED.format(spec.ref[:10])]
+        return []
+
+
+def _spelled(spec: RepoSpec, known: RepoSpec) -> RepoSpec:
+    """Return a spec with the repository's name as it is known to be spelled, if that is the same repository."""
+    if spec.provider == known.provider and same_repository(spec, known):
+        return known.at(spec.ref)
+    return spec
 
 
 _SAY_WHICH = (
     "Say which: --repo org/repo (the Action's repo), or a launch link (https://hub/v2/gh/org/repo/ref) as the hub."
 )
-
-
-# CI
-
-
-def from_ci(environ: Mapping[str, str]) -> Found | None:
-    """Return the repository and commit that CI says it builds; None when this is no CI that says it."""
-    for name, (mark, read) in _CI.items():
-        if environ.get(mark, "").lower() == "true" and (found := read(environ)):
-            return found._replace(where=f"{name}{found.where}")
-    return None
-
-
-def _github(environ: Mapping[str, str]) -> Found | None:
-    """GitHub Actions: on a pull request its head, in the fork that it may come from.
-
-    The merge commit that GITHUB_SHA names there is a ref of GitHub's own, which a hub can't fetch. (On
-    pull_request_target it is the base, as for the job itself.) See docs.github.com, "Events that trigger workflows".
-    """
-    server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
-    repo, sha = environ.get("GITHUB_REPOSITORY", ""), environ.get("GITHUB_SHA", "")
-    event = environ.get("GITHUB_EVENT_NAME", "")
-    where, base = "", None
-    if event.startswith("pull_request") and event != "pull_request_target":
-        request = _pull_request(environ)
-        sha, where = request.sha, f", head of pull request {request.number}".rstrip()
-        base = Base(f"{server}/{repo}", request.base)
-        repo = request.repo or repo  # when the fork was deleted: GitHub has its commits in the base repository too
-    return Found(_of_ci(f"{server}/{repo}", sha), where, base) if repo and sha else None
-
-
-class _PullRequest(NamedTuple):
-    """What GitHub tells of a pull request; of ``repo`` nothing when that was deleted."""
-
-    number: str
-    sha: str
-    repo: str | None
-    base: tuple[str, str]  # the commit, and where a checkout may have the branch
-
-
-def _pull_request(environ: Mapping[str, str]) -> _PullRequest:
-    try:
-        request = json.loads(Path(environ["GITHUB_EVENT_PATH"]).read_text(encoding="utf-8"))["pull_request"]
-        head = request["head"]
-        repo = head["repo"]["full_name"] if head.get("repo") else None
-        base = request.get("base") or {}  # events that people write for a runner of their own may have none
-        if not re.fullmatch(r"[0-9a-f]{40,64}", head["sha"]):
-            raise ValueError
-        revisions = (str(base.get("sha", "")), f"refs/remotes/origin/{base.get('ref', '')}")
-        return _PullRequest(str(request.get("number", "")), head["sha"], repo, revisions)
-    except (LookupError, TypeError, AttributeError, OSError, ValueError, RecursionError):
-        raise UsageError("The pull request being built can't be read from $GITHUB_EVENT_PATH.", _SAY_WHICH) from None
-
-
-def _gitlab(environ: Mapping[str, str]) -> Found | None:
-    """GitLab CI: on a merge request the head of its source. (docs.gitlab.com, "Predefined CI/CD variables")."""
-    url, sha = environ.get("CI_PROJECT_URL", ""), environ.get("CI_COMMIT_SHA", "")
-    if not environ.get("CI_MERGE_REQUEST_IID"):
-        return Found(_of_ci(url, sha), "") if url and sha else None
-    # Set in a pipeline for merged results alone: CI_COMMIT_SHA is the merge there, which is on no branch.
-    sha = environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or sha
-    source = environ.get("CI_MERGE_REQUEST_SOURCE_PROJECT_URL") or url
-    base = Base(
-        environ.get("CI_MERGE_REQUEST_PROJECT_URL") or url,
-        (
-            environ.get("CI_MERGE_REQUEST_TARGET_BRANCH_SHA", ""),
-            environ.get("CI_MERGE_REQUEST_DIFF_BASE_SHA", ""),
-            f"refs/remotes/origin/{environ.get('CI_MERGE_REQUEST_TARGET_BRANCH_NAME')}",
-        ),
-    )
-    where = f", head of merge request {environ['CI_MERGE_REQUEST_IID']}"
-    return Found(_of_ci(source, sha), where, base) if source and sha else None
-
-
-def _netlify(environ: Mapping[str, str]) -> Found | None:
-    """Netlify, whose commit is a deploy preview's head already (docs.netlify.com, "Build environment variables")."""
-    url, sha = environ.get("REPOSITORY_URL", ""), environ.get("COMMIT_REF", "")
-    return Found(_of_ci(url, sha), "") if url and sha else None
-
-
-def _read_the_docs(environ: Mapping[str, str]) -> Found | None:
-    """Read the Docs, whose commit is a pull request's head already (docs.readthedocs.com, "Environment variables")."""
-    url, sha = environ.get("READTHEDOCS_GIT_CLONE_URL", ""), environ.get("READTHEDOCS_GIT_COMMIT_HASH", "")
-    return Found(_of_ci(url, sha), "") if url and sha else None
-
-
-_CI = {
-    "GitHub Actions": ("GITHUB_ACTIONS", _github),
-    "GitLab CI": ("GITLAB_CI", _gitlab),
-    "Netlify": ("NETLIFY", _netlify),
-    "Read the Docs": ("READTHEDOCS", _read_the_docs),
-}
-
-
-def _of_ci(url: str, commit: str) -> RepoSpec:
-    return RepoSpec.parse(over_https(url), commit)
-
-
-# Where git clones from
-
-# These hosts take git over ssh on the port of https under another name.
-_SSH_HOSTS = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}
-
-
-def without_password(url: str) -> str:
-    """Return a URL without the user and password that CI and credential helpers put there."""
-    return re.sub(r"^(\w[\w+.-]*://)[^/]*@", r"\1", url)
-
-
-def over_https(url: str) -> str:
-    """Return the web address of what git clones over ssh: a hub has no key. Any other address without its password."""
-    url = without_password(url)
-    match = re.fullmatch(r"(?:ssh|git\+ssh|ssh\+git)://([\w.-]+)(?::\d*)?/+(\S+)", url, re.IGNORECASE)
-    match = match or re.fullmatch(r"(?:[\w.-]+@)?([\w.-]+):(?!//)/*(\S+)", url)
-    return f"https://{_SSH_HOSTS.get(match[1].lower(), match[1])}/{match[2]}" if match else url
-
-
-def _same(one: RepoSpec, other: RepoSpec) -> bool:
-    """Tell whether two specs name one repository, however it is written."""
-
-    def name(spec: RepoSpec) -> tuple[str, str]:
-        with suppress(UsageError):
-            spec = RepoSpec.parse(over_https(spec.repo)) if spec.provider == "git" else spec
-        return spec.provider, spec.repo.lower().rstrip("/").removesuffix(".git")
-
-    return name(one) == name(other)
-
-
-# myst.yml
-
-
-class Myst:
-    """What a project's myst.yml says of its Binder: for each item, what the first place says that names it.
-
-    The places are ``project.jupyter.binder``, ``project.binder`` and ``project.github``, in the forms that MyST accepts
-    (mystmd, packages/myst-frontmatter/src/thebe/validators.ts); where a hub is expected, a launch link is fine as well.
-    An item is read when it is asked for: what nobody needs may be wrong.
-    """
-
-    def __init__(self, project: dict[Any, Any], name: str) -> None:
-        self.name = name  # for a person
-        jupyter = project.get("jupyter", project.get("thebe"))  # the older name of the same
-        self._places = {
-            "jupyter.binder": jupyter.get("binder") if isinstance(jupyter, dict) else None,
-            "binder": project.get("binder"),
-            "github": {"repo": project.get("github")},
-        }
-
-    def hub(self) -> str | None:
-        """Return the hub's URL. Raises `UsageError`."""
-        for place, words in self._places.items():
-            with self._blamed(place):
-                if url := _text(words, "url"):
-                    return parse_hub(url)[0]
-        return None
-
-    def repository(self) -> tuple[RepoSpec | None, str | None]:
-        """Return the repository, and its ref if that is said: else the spec's is HEAD. Raises `UsageError`."""
-        ref = None
-        for place, words in self._places.items():
-            with self._blamed(place):
-                spec, its_ref = _repository(words)
-                ref = ref or its_ref
-                if spec:
-                    return spec.at(ref or "HEAD"), ref
-        return None, ref
-
-    @contextmanager
-    def _blamed(self, place: str) -> Iterator[None]:
-        try:
-            yield
-        except UsageError as error:
-            raise UsageError(f"{self.name}, project.{place}: {error.message}", error.hint) from None
-
-
-def from_myst(directory: Path) -> Myst | None:
-    """Return the project's myst.yml: the first in directory or above it that has a project, as MyST finds it.
-
-    What a file includes by ``extends`` is not read. Raises `UsageError`.
-    """
-    for folder in (directory, *directory.parents):
-        for name in ("myst.yml", "myst.yaml"):
-            path = folder / name
-            # os.path's says no where a directory above may not be looked into
-            if os.path.isfile(path) and isinstance(project := _load(path).get("project"), dict):  # noqa: PTH113
-                return Myst(project, os.path.relpath(path, directory))
-    return None
-
-
-def _load(path: Path) -> dict[Any, Any]:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Takes a number and a date for text, as each may be a ref: 0123456, 1.10, 2024-01-31."""
-
-        yaml_implicit_resolvers = {  # noqa: RUF012
-            first: [each for each in resolvers if each[0].endswith((":bool", ":merge", ":null"))]
-            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
-
-    mark = None
-    try:
-        content = Loader(path.read_text(encoding="utf-8")).get_single_data()
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-    except (OSError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError):
-        pass  # PyYAML does not reckon with a value that is not of the tag before it
-    else:
-        if content is None or isinstance(content, dict):
-            return content or {}
-    raise UsageError(
-        f"{path}{f', line {mark.line + 1},' if mark else ''} can't be read as MyST's configuration.",
-        "Correct it, or say what to launch where: a hub and --repo.",
-    )
-
-
-def _repository(words: Any) -> tuple[RepoSpec | None, str | None]:
-    """Return what one of the places in myst.yml says: repository, ref."""
-    repo, ref, provider, url = (_text(words, key) for key in ("repo", "ref", "provider", "url"))
-    if not repo:
-        spec = parse_hub(url)[1] if "/v2/" in url else None
-        return spec, ref or (spec.ref if spec else None)
-    spec = _of_myst(without_password(repo), provider.lower())
-    if spec.ref != "HEAD":  # in the repository's URL
-        ref = ref or spec.ref
-    return spec, ref or None
-
-
-def _of_myst(repo: str, provider: str) -> RepoSpec:
-    """Return the spec of a repository as MyST has it, whose default provider, github, takes any URL as well."""
-    if "://" in repo and provider in ("", "github", "gitlab", "gist"):
-        return RepoSpec.parse(repo)
-    return RepoSpec.parse(repo, None, provider or "github")
-
-
-def _text(words: Any, key: str) -> str:
-    """Return one of the options of a place; a place that is a text itself is a hub's URL."""
-    if not isinstance(words, dict):
-        words = {"url": words} if isinstance(words, str) else {}
-    value = words.get(key)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise UsageError(f"{key} is no text.", "Expected it in quotes.")
-    return value.strip()
+_NOT_PUSHED = (
+    "warning: commit {} is on no branch of that remote, as far as this checkout knows. A hub sees only what was "
+    "pushed: push it, or say --ref"
+)

@@ -89,13 +89,20 @@ def test_a_workflow_of_the_node_action_runs_unchanged(tmp_path: Path) -> None:
         assert {"url", "token"} <= main.outputs.keys()
 
 
-@pytest.mark.parametrize("deleted", [False, True])
-def test_on_a_pull_request_the_head_is_launched_from_its_fork(tmp_path: Path, deleted: bool) -> None:
-    head = {"sha": "b" * 40, "repo": None if deleted else {"full_name": "fork/repo"}}
+def test_on_a_pull_request_the_head_is_launched_from_its_fork(tmp_path: Path) -> None:
+    head = {"sha": "b" * 40, "repo": {"full_name": "fork/repo"}}
     with FaultyHub() as hub:
         the_job = job(tmp_path, event=("pull_request", {"pull_request": {"head": head}}))
         assert the_job.main(hub_url=hub.url).finish().code == 0
-        assert hub.builds[0].path == f"/build/gh/{'org' if deleted else 'fork'}/repo/{'b' * 40}"
+        assert hub.builds[0].path == f"/build/gh/fork/repo/{'b' * 40}"
+
+
+def test_the_head_of_a_deleted_fork_is_said_to_be_on_no_branch_and_no_hub_is_asked(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path, event=("pull_request", {"pull_request": {"head": {"sha": "b" * 40, "repo": None}}}))
+        main = the_job.main(hub_url=hub.url).finish()
+        assert (main.code, hub.requests) == (2, [])
+        assert "fork of this pull request was deleted" in str(main.log.raw)
 
 
 def test_on_a_server_of_ones_own_the_repository_is_a_git_url(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import clinder
-from clinder.target.target import _CI
+from clinder.target.ci import CIS
 from tests.unit.test_docs import PYTHON, ROOT
 
 VARIABLES = (ROOT / "docs/reference/environment.md").read_text()
@@ -36,7 +36,7 @@ def read_from_the_environment(source: Path) -> Iterator[str]:
 
 
 READ = {name for file in (ROOT / "clinder").rglob("*.py") for name in read_from_the_environment(file)}
-READ |= {mark for mark, _ in _CI.values()}
+READ |= {ci.mark for ci in CIS.values()}
 
 
 def test_what_is_read_is_found() -> None:

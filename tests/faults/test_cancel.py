@@ -265,7 +265,7 @@ def test_a_server_that_can_not_be_stopped_is_said_to_be_left(clinder: Clinder) -
         done = Signalled(process, signal.SIGTERM)
         assert done.code == 143
         assert done.seconds < 9.5, "a runner kills after ten seconds"
-        assert "clinder: The server that the hub had launched is left. HTTP 502" in done.stderr
+        assert "clinder: The server that the hub had launched may be left." in done.stderr
 
 
 def test_an_exception_in_a_callback_leaves_no_server() -> None:

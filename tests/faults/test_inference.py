@@ -43,7 +43,7 @@ def test_run_in_a_checkout_with_a_myst_yml_needs_no_options(clinder: Clinder, gi
         done = clinder("run", "--", sys.executable, "-c", "print('done')", cwd=git.path)
         assert (done.returncode, done.stdout) == (0, "done\n")
         assert hub.builds[0].path == f"/build/gh/org/repo/{git.head}"
-        said = "(repository and commit from myst.yml and the git checkout, remote origin, hub from myst.yml)"
+        said = "(repository from myst.yml, commit from the git checkout, remote origin, hub from myst.yml)"
         assert done.stderr.splitlines()[0].endswith(said)
 
 
@@ -96,7 +96,7 @@ def test_a_remote_that_no_hub_could_reach_is_named_without_its_password(clinder:
     assert f"the git checkout {git.path} has no remote that a hub could reach (origin: ssh://work/repo)" in done.stderr
 
 
-@pytest.mark.parametrize("content", ["project:\n\tx", "[" * 20_000, "- x", "project: {github: [x]}"])
+@pytest.mark.parametrize("content", ["project:\n\tx", "[" * 20_000, "- x", "project: {binder: {repo: [x]}}"])
 def test_a_broken_myst_yml_is_two_lines_and_no_traceback(clinder: Clinder, git: Git, content: str) -> None:
     (git.path / "myst.yml").write_text(content)
     done = clinder("start", cwd=git.path)

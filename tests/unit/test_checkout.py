@@ -9,7 +9,7 @@ import pytest
 from clinder.errors import UsageError
 from clinder.spec import RepoSpec
 from clinder.target.checkout import Checkout
-from clinder.target.target import choose
+from clinder.target.target import resolve_target
 from tests.git import URL, Git
 
 ORG_REPO = ("org/repo", "gh")
@@ -32,10 +32,7 @@ def cloned(git: Git) -> Git:
 
 def found(directory: Path) -> tuple[RepoSpec, str] | None:
     with closing(around(directory)) as checkout:
-        if here := checkout.found():
-            assert here.from_checkout
-            return here.spec, here.where.removeprefix("the git checkout, remote ")
-        return None
+        return checkout.remote_commit()
 
 
 def around(directory: Path) -> Checkout:
@@ -238,7 +235,9 @@ def test_a_broken_repository_has_nothing_to_launch(cloned: Git, name: str, conte
 
 def test_what_is_warned_of_is_the_commit_that_is_launched(cloned: Git) -> None:
     def chosen(*, reuse_image: bool) -> tuple[str, bool]:
-        target = choose(hub="https://hub.example.org", environ={}, directory=cloned.path, reuse_image=reuse_image)
+        target = resolve_target(
+            hub="https://hub.example.org", environ={}, directory=cloned.path, reuse_image=reuse_image
+        )
         return target.spec.ref, any("push it" in line for line in target.lines)
 
     (cloned.path / "requirements.txt").write_text("numpy\n")
@@ -253,11 +252,11 @@ def test_what_is_warned_of_is_the_commit_that_is_launched(cloned: Git) -> None:
 def test_a_name_in_a_checkout_is_a_strangers_word(cloned: Git) -> None:
     cloned("remote", "remove", "origin")
     cloned("config", "remote.ev\x1b[2Jil.url", URL)
-    lines = choose(hub="https://hub.example.org", environ={}, directory=cloned.path).lines
+    lines = resolve_target(hub="https://hub.example.org", environ={}, directory=cloned.path).lines
     assert "the git checkout, remote evil)" in lines[0]
     cloned("config", "remote.ev\x1b[2Jil.url", "/no/\x1b]0;where")
     with pytest.raises(UsageError) as caught:
-        choose(hub="https://hub.example.org", environ={}, directory=cloned.path)
+        resolve_target(hub="https://hub.example.org", environ={}, directory=cloned.path)
     assert "\x1b" not in str(caught.value)
 
 
@@ -271,7 +270,7 @@ def test_a_damaged_object_ends_no_launch(cloned: Git, content: bytes, of: str) -
     damaged = cloned.path / ".git/objects" / name[:2] / name[2:]
     damaged.chmod(0o644)
     damaged.write_bytes(content)
-    target = choose(hub="https://hub.example.org", environ={}, directory=cloned.path, reuse_image=True)
+    target = resolve_target(hub="https://hub.example.org", environ={}, directory=cloned.path, reuse_image=True)
     assert (target.spec.ref, target.instead_of) == (head, None)
     assert any("no image is reused" in line for line in target.lines)
 
@@ -282,7 +281,7 @@ def test_a_damaged_ref_ends_no_launch(cloned: Git, content: bytes) -> None:
     (cloned.path / ".git/refs/remotes/origin").mkdir(parents=True, exist_ok=True)
     (cloned.path / ".git/refs/remotes/origin/HEAD").write_bytes(content)
     (cloned.path / ".git/refs/tags/bad").write_bytes(content)
-    assert choose(hub="https://hub.example.org", environ={}, directory=cloned.path).spec.ref == head
+    assert resolve_target(hub="https://hub.example.org", environ={}, directory=cloned.path).spec.ref == head
 
 
 @pytest.mark.parametrize("content", ["gitdir: /no/such/place\n", "gitdir: ../checkout/.git/worktrees/x\n", "oops", ""])
@@ -294,7 +293,7 @@ def test_a_git_file_that_points_nowhere_has_nothing_to_launch(tmp_path: Path, co
 def assert_nothing(directory: Path) -> None:
     if checkout := Checkout.around(directory):
         with closing(checkout):
-            assert checkout.found() is None
+            assert checkout.remote_commit() is None
             assert "no commit that can be read" in checkout.why_not()
 
 
@@ -395,9 +394,8 @@ def test_an_ancestor_is_contained_as_far_as_the_history_is_here(shallow: Git) ->
     old = shallow.head
     new = shallow.commit()
     with closing(around(shallow.path)) as checkout:
-        old_id, new_id = checkout.resolve(old), checkout.resolve("HEAD")
-        assert old_id
-        assert new_id == new.encode()
-        assert checkout.contains(new_id, old_id)
-        assert not checkout.contains(old_id, new_id)
+        assert checkout.resolve("HEAD") == new.encode()
+        assert checkout.has_in([new], old)
+        assert checkout.has_in(["0" * 40, "HEAD"], old)
+        assert not checkout.has_in([old], new)
         assert not any(checkout.resolve(text) for text in ("refs/remotes/origin/no", "", "0" * 40))

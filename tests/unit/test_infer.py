@@ -8,7 +8,8 @@ import pytest
 
 from clinder import RepoSpec, UsageError
 from clinder.spec import DEFAULT_HUB
-from clinder.target.target import Base, Target, choose, from_ci
+from clinder.target.ci import Base, read_ci
+from clinder.target.target import Target, resolve_target
 from tests.git import Git
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -18,11 +19,11 @@ HUB = "https://hub.example.org/"
 
 
 def chosen(directory: Path, environ: dict[str, str] | None = None, **said: Any) -> Target:
-    return choose(environ=environ or {}, directory=directory, **said)
+    return resolve_target(environ=environ or {}, directory=directory, **said)
 
 
 def of_ci(environ: dict[str, str]) -> tuple[str, str, str] | None:
-    found = from_ci(environ)
+    found = read_ci(environ)
     return found and found.spec
 
 
@@ -72,18 +73,19 @@ def test_on_github_it_is_the_commit_that_the_job_is_for(event: str, server: str)
 def test_a_pull_request_means_its_head_and_not_the_merge(
     tmp_path: Path, event: str, repo: str | None, expected: str
 ) -> None:
-    found = from_ci(pull_request(tmp_path, name=event, repo=repo))
+    found = read_ci(pull_request(tmp_path, name=event, repo=repo))
     assert found
     assert found.spec == (expected, HEAD_SHA, "gh")
-    assert found.where == "GitHub Actions, head of pull request 7"
+    assert (found.ci, found.request) == ("GitHub Actions", "head of pull request 7")
+    assert found.fork_deleted == (repo is None)
     assert found.base == Base("https://github.com/org/repo", (BASE_SHA, "refs/remotes/origin/main"))
 
 
 def test_an_event_that_a_person_wrote_needs_no_more_than_a_head(tmp_path: Path) -> None:
     event = json.dumps({"pull_request": {"head": {"sha": HEAD_SHA, "repo": {"full_name": "fork/repo"}}}})
-    found = from_ci(with_event(tmp_path, event.encode()))
+    found = read_ci(with_event(tmp_path, event.encode()))
     assert found
-    assert (found.spec.repo, found.where) == ("fork/repo", "GitHub Actions, head of pull request")
+    assert (found.spec.repo, found.request) == ("fork/repo", "head of pull request")
 
 
 def test_pull_request_target_means_the_base_as_for_the_job_itself(tmp_path: Path) -> None:
@@ -116,13 +118,13 @@ def test_a_server_of_ones_own_is_a_git_repository_for_a_hub(tmp_path: Path) -> N
 )
 def test_an_event_that_can_not_be_read_is_a_usage_error(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UsageError, match="pull request being built"):
-        from_ci(with_event(tmp_path, content))
+        read_ci(with_event(tmp_path, content))
 
 
 @pytest.mark.parametrize("path", [{}, {"GITHUB_EVENT_PATH": "/no/such/file"}, {"GITHUB_EVENT_PATH": "a\0b"}])
 def test_an_event_that_is_not_there_is_a_usage_error_that_says_what_to_do(path: dict[str, str]) -> None:
     with pytest.raises(UsageError, match=r"\$GITHUB_EVENT_PATH") as caught:
-        from_ci(GITHUB | {"GITHUB_EVENT_NAME": "pull_request"} | path)
+        read_ci(GITHUB | {"GITHUB_EVENT_NAME": "pull_request"} | path)
     assert "--repo org/repo" in caught.value.hint
 
 
@@ -172,9 +174,9 @@ def test_on_gitlab_it_is_the_commit_or_the_head_of_the_merge_request(
 
 
 def test_the_base_of_a_merge_request_is_known() -> None:
-    found = from_ci(GITLAB | FORK | MERGED)
+    found = read_ci(GITLAB | FORK | MERGED)
     assert found
-    assert found.where == "GitLab CI, head of merge request 7"
+    assert (found.ci, found.request) == ("GitLab CI", "head of merge request 7")
     assert found.base
     assert found.base.repo == "https://gitlab.com/group/sub/project"
     assert set(found.base.revisions) == {BASE_SHA, "refs/remotes/origin/main"}
@@ -196,7 +198,7 @@ def test_the_repository_is_the_one_that_was_cloned_without_a_password(
 @pytest.mark.parametrize("url", ["https://me:secret@github.com/org", "ssh://me:secret@/x", "https://a:secret@[/b/c"])
 def test_an_error_about_a_cis_url_has_no_password(url: str) -> None:
     with pytest.raises(UsageError) as caught:
-        from_ci(NETLIFY | {"REPOSITORY_URL": url})
+        read_ci(NETLIFY | {"REPOSITORY_URL": url})
     assert "secret" not in str(caught.value)
 
 
@@ -280,14 +282,98 @@ def test_the_repository_of_myst_yml_is_at_the_checkouts_commit_when_it_is_the_sa
     (project / "myst.yml").write_text(f"project: {names}")
     target = chosen(project)
     assert (target.spec.ref == git.head) == same
-    where = "myst.yml and the git checkout, remote origin" if same else "myst.yml"
-    assert f"(repository and commit from {where}, hub by default)" in target.lines[0]
-    assert any(line.startswith("warning: ") for line in target.lines) == same
+    where = {
+        True: "(repository from myst.yml, commit from the git checkout, remote origin, hub by default)",
+        False: "(repository from myst.yml, hub by default)"
+        if "ref" not in names
+        else "(repository and ref from myst.yml",
+    }
+    assert where[same] in target.lines[0]
+
+
+@pytest.mark.parametrize("names", ["{github: CHECK/out}", "{binder: {repo: check/Out, ref: v1}}"])
+def test_the_remotes_spelling_of_a_repository_counts_more_than_that_of_myst_yml(project: Path, names: str) -> None:
+    (project / "myst.yml").write_text(f"project: {names}")
+    assert chosen(project).spec.repo == "check/out"
+    assert not any("but this checkout is of" in line for line in chosen(project).lines)
+
+
+def test_cis_spelling_of_a_repository_counts_more_than_what_was_said(tmp_path: Path) -> None:
+    assert chosen(tmp_path, GITHUB, repo="Org/Repo", ref="v1").spec == ("org/repo", "v1", "gh")
+    assert chosen(tmp_path, GITHUB, repo="https://github.com/ORG/repo").spec == ("org/repo", "HEAD", "gh")
+    assert chosen(tmp_path, GITHUB, hub="https://h.org/v2/gh/ORG/repo/v1").spec == ("org/repo", "v1", "gh")
+    assert chosen(tmp_path, GITHUB, repo="Org/Other").spec == ("Org/Other", "HEAD", "gh")
+    broken = GITHUB | {"GITHUB_EVENT_NAME": "pull_request"}
+    assert chosen(tmp_path, broken, repo="Org/Repo").spec == ("Org/Repo", "HEAD", "gh"), "CI was not asked"
+
+
+def test_a_repository_of_myst_yml_that_is_not_the_checkouts_is_warned_about(project: Path, git: Git) -> None:
+    first, warning = chosen(project).lines
+    assert first == f"launching gh/my/st/v1 on {HUB} (repository and ref from myst.yml, hub from myst.yml)"
+    assert warning == "warning: myst.yml names the repository my/st, but this checkout is of check/out"
+    assert len(chosen(project, GITHUB).lines) == 1
+    assert len(chosen(project, repo="my/st").lines) == 1
+    git("remote", "add", "upstream", "https://github.com/my/st")
+    assert len(chosen(project).lines) == 1, "the checkout of a fork"
+
+
+def test_a_folder_after_the_ref_in_an_address_is_left_out_where_the_checkout_knows_the_ref(
+    project: Path, git: Git
+) -> None:
+    git("update-ref", "refs/remotes/origin/feature/x", "HEAD")
+    git("tag", "v1")
+    url = "https://github.com/Check/out/tree"
+    for path, ref in {
+        "feature/x": "feature/x",
+        "feature/x/docs/a": "feature/x",
+        "v1/docs": "v1",
+        "feature/y/docs": "feature/y/docs",
+        "main/docs": "main",
+    }.items():
+        assert chosen(project, repo=f"{url}/{path}").spec.ref == ref
+        (project / "myst.yml").write_text(f"project: {{github: '{url}/{path}'}}")
+        assert chosen(project).spec == ("check/out", ref, "gh")
+    assert chosen(project, repo=f"{url}/x/y", ref="v1/docs").spec.ref == "v1/docs", "that was said"
+
+
+def test_a_provider_that_clinder_does_not_know_is_said(tmp_path: Path) -> None:
+    first, more = chosen(tmp_path, hub=HUB, repo="https://example.org/a.zip", provider="meca").lines
+    assert first == f"launching meca/https://example.org/a.zip on {HUB}"
+    assert "no provider meca is known to clinder" in more
+
+
+@pytest.mark.parametrize("reuse_image", [True, False])
+def test_the_head_of_a_deleted_fork_is_refused_before_anything_is_launched(project: Path, reuse_image: bool) -> None:
+    environ = pull_request(project, repo=None)
+    with pytest.raises(UsageError, match=r"fork of this pull request was deleted: its head 89abcdef01") as caught:
+        chosen(project, environ, reuse_image=reuse_image)
+    assert "--ref" in caught.value.hint
+    assert chosen(project, environ, ref="main").spec == ("org/repo", "main", "gh")
+    assert chosen(project, environ, repo="sa/id").spec.repo == "sa/id"
+
+
+def test_the_head_of_a_deleted_fork_that_only_changed_prose_is_launched_at_the_commit_of_the_environment(
+    project: Path, git: Git
+) -> None:
+    (project / "apt.txt").write_text("cowsay")
+    git("add", "apt.txt")
+    base = git.commit()
+    event = {"head": {"sha": git.commit(), "repo": None}, "base": {"sha": base, "ref": "main"}}
+    environ = with_event(project.parent, json.dumps({"pull_request": event}).encode())
+    assert chosen(project, environ, reuse_image=True).spec == ("org/repo", base, "gh")
+
+
+def test_the_head_of_a_request_is_not_mentioned_when_a_ref_was_said(tmp_path: Path) -> None:
+    environ = pull_request(tmp_path)
+    assert "commit from GitHub Actions, head of pull request 7" in chosen(tmp_path, environ).lines[0]
+    assert "(repository from GitHub Actions, hub" in chosen(tmp_path, environ, ref="main").lines[0]
 
 
 def test_a_ref_of_myst_yml_is_for_the_checkouts_repository_when_it_names_none(project: Path) -> None:
     (project / "myst.yml").write_text("project: {binder: {ref: main}}")
-    assert chosen(project).spec == ("check/out", "main", "gh")
+    target = chosen(project)
+    assert target.spec == ("check/out", "main", "gh")
+    assert "(repository from the git checkout, remote origin, ref from myst.yml, hub by default)" in target.lines[0]
 
 
 # What is said of it
@@ -345,6 +431,6 @@ def test_a_directory_that_is_gone_matters_only_to_what_is_looked_for_there(
         raise FileNotFoundError
 
     monkeypatch.setattr(Path, "cwd", gone)
-    assert choose(hub=HUB, repo="org/repo", environ={}).spec == RepoSpec("org/repo")
+    assert resolve_target(hub=HUB, repo="org/repo", environ={}).spec == RepoSpec("org/repo")
     with pytest.raises(UsageError, match="current directory is gone"):
-        choose(repo="org/repo", environ={})
+        resolve_target(repo="org/repo", environ={})

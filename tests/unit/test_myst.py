@@ -1,5 +1,6 @@
 """What a project's myst.yml says to launch, in all the forms that MyST has for it."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,13 @@ import pytest
 
 from clinder import UsageError
 from clinder.spec import DEFAULT_HUB
-from clinder.target.target import Target, choose
+from clinder.target.target import Target, resolve_target
 
 HUB = "https://hub.example.org/"
 
 
 def chosen(directory: Path, **said: Any) -> Target:
-    return choose(environ={}, directory=directory, **said)
+    return resolve_target(environ={}, directory=directory, **said)
 
 
 def of_myst(directory: Path, text: str) -> tuple[str, tuple[str, str, str]]:
@@ -49,6 +50,9 @@ OPTIONS = {
     "repo: https://gist.github.com/user/0123abcd, provider: gist": ("user/0123abcd", "HEAD", "gist"),
     "repo: 10.5281/zenodo.3242074, provider: zenodo": ("10.5281/zenodo.3242074", "HEAD", "zenodo"),
     "repo: https://doi.org/10.5281/zenodo.3242074": ("10.5281/zenodo.3242074", "HEAD", "zenodo"),
+    "repo: 'doi:/10292.131k2', provider: custom": ("doi:/10292.131k2", "HEAD", "custom"),
+    "repo: github.com/org/repo": ORG_REPO,
+    "repo: https://github.com/org/repo/tree/main/docs": ("org/repo", "main", "gh"),
     "repo: org/repo, ref: main": ("org/repo", "main", "gh"),
     "repo: org/repo, ref: HEAD": ORG_REPO,
     "repo: org/repo, ref: feature/x": ("org/repo", "feature/x", "gh"),
@@ -81,6 +85,9 @@ PLACES = [
     ("{jupyter: {binder: {}}, binder: true, github: org/repo}", DEFAULT_HUB, ORG_REPO),
     ("{jupyter: [binder], binder: [1], github: org/repo}", DEFAULT_HUB, ORG_REPO),
     ("{github: 'https://github.com/org/repo'}", DEFAULT_HUB, ORG_REPO),
+    ("{github: 'https://github.com/org/repo/tree/v1'}", DEFAULT_HUB, ("org/repo", "v1", "gh")),
+    ("{github: 'https://github.com/org/repo/blob/v1/README.md'}", DEFAULT_HUB, ORG_REPO),
+    ("{github: 'https://github.com/org/repo/issues'}", DEFAULT_HUB, ORG_REPO),
     # The other place for the hub
     ("{binder: 'https://hub.example.org', github: org/repo}", HUB, ORG_REPO),
     ("{binder: {url: 'https://hub.example.org'}, github: org/repo}", HUB, ORG_REPO),
@@ -162,15 +169,15 @@ def test_a_broken_file_is_a_usage_error_that_names_it_and_the_line(tmp_path: Pat
     assert chosen(tmp_path, hub=HUB, repo="org/repo").spec == ORG_REPO, "as the hint says"
 
 
-def test_a_file_that_can_not_be_read_is_a_usage_error_that_names_it(
+def test_a_file_that_can_not_be_read_is_a_usage_error_that_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(self: Path, **_: str) -> str:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(*_: object) -> bytes:
+        raise PermissionError(13, "Permission denied")
 
     (tmp_path / "myst.yml").write_text("project: {github: org/repo}")
-    monkeypatch.setattr(Path, "read_text", refuse)
-    with pytest.raises(UsageError, match=r"myst\.yml can't be read"):
+    monkeypatch.setattr("clinder.target.myst.read_file", refuse)
+    with pytest.raises(UsageError, match=r"myst\.yml can't be read as MyST's configuration: Permission denied"):
         chosen(tmp_path)
 
 
@@ -184,11 +191,11 @@ def test_a_file_that_can_not_be_read_is_a_usage_error_that_names_it(
         ("{binder: {repo: org/repo, ref: [main]}}", "binder"),
         ("{binder: {repo: org/repo, ref: true}}", "binder"),
         ("{binder: {repo: {a: b}}}", "binder"),
-        ("{binder: {repo: 'doi:/10292.131k2', provider: custom}}", "binder"),
+        ("{binder: {repo: 'a b', provider: custom}}", "binder"),
+        ("{binder: {repo: a/b, provider: githb}}", "binder"),
+        ("{binder: {repo: org/<your-repo>}}", "binder"),
         ("{binder: {repo: org/repo, provider: git}}", "binder"),
         ("{binder: {repo: 10.5281/zenodo.1, provider: zenodo, ref: main}}", "binder"),
-        ("{github: [org/repo]}", "github"),
-        ("{github: org}", "github"),
     ],
 )
 def test_what_is_not_understood_is_a_usage_error_that_names_file_and_place(
@@ -208,9 +215,81 @@ def test_an_item_that_nobody_needs_may_be_wrong(tmp_path: Path) -> None:
     assert chosen(tmp_path, hub=HUB).spec == ORG_REPO
 
 
+@pytest.mark.parametrize(
+    "github",
+    [
+        "false",
+        "true",
+        "null",
+        "org",
+        "'https://github.com/org/'",
+        "[org/repo]",
+        "''",
+        "5",
+        "{a: b}",
+        "'https://x'",
+        "'https://github.com/org/repo/blob/v1/docs/a.md'",
+    ],
+)
+def test_a_github_that_names_no_repository_names_none(tmp_path: Path, github: str) -> None:
+    with pytest.raises(UsageError, match=r"No repository to launch: .* myst\.yml names none"):
+        of_myst(tmp_path, f"project: {{github: {github}}}")
+
+
+# What a file extends
+
+EXTENDED = {
+    "a.yml": "project: {jupyter: {binder: {url: 'https://a.example.org'}}, binder: {repo: a/a}}",
+    "b.yml": "project: {jupyter: {binder: {repo: b/b}}, github: g/g}",
+    "thebe.yml": "project: {thebe: {binder: {repo: t/t}}}",
+    "chain.yml": "extends: sub/c.yml",
+    "sub/c.yml": "{extends: d.yml, project: {github: c/c}}",
+    "sub/d.yml": "{extends: ../myst.yml, project: {github: d/d, binder: {ref: v1}}}",
+    "site.yml": "site: {title: x}",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "hub", "repo"),
+    [
+        ("extends: a.yml", "https://a.example.org/", "a/a"),
+        ("extend: a.yml", "https://a.example.org/", "a/a"),
+        ("{extends: [a.yml], project: {binder: {repo: own/own}}}", "https://a.example.org/", "own/own"),
+        # A key is taken whole: what the other file says below it is gone. The last file counts most.
+        ("{extends: a.yml, project: {jupyter: {binder: {repo: own/own}}}}", DEFAULT_HUB, "own/own"),
+        ("{extends: [a.yml, b.yml]}", DEFAULT_HUB, "b/b"),
+        ("{extends: [b.yml, a.yml]}", "https://a.example.org/", "a/a"),
+        ("{extends: [b.yml, a.yml], project: {jupyter: null}}", "https://a.example.org/", "a/a"),
+        ("{extends: thebe.yml}", DEFAULT_HUB, "t/t"),
+        ("{extends: [site.yml], project: {github: own/own}}", DEFAULT_HUB, "own/own"),
+        ("extends: chain.yml", DEFAULT_HUB, "c/c"),
+        ("{extends: [[], {a: b}], project: {github: own/own}}", DEFAULT_HUB, "own/own"),
+    ],
+)
+def test_local_files_are_merged_as_myst_merges_them(tmp_path: Path, text: str, hub: str, repo: str) -> None:
+    for name, content in EXTENDED.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert (of_myst(tmp_path, text)[0], of_myst(tmp_path, text)[1][0]) == (hub, repo)
+
+
+@pytest.mark.parametrize("text", ["extends: gone.yml", "extends: .", "extends: broken.yml", "extends: fifo.yml"])
+def test_a_file_that_is_extended_and_can_not_be_read_is_a_usage_error_that_names_it(tmp_path: Path, text: str) -> None:
+    (tmp_path / "broken.yml").write_text("[")
+    os.mkfifo(tmp_path / "fifo.yml")
+    with pytest.raises(UsageError, match=r"can't be read as MyST's configuration"):
+        of_myst(tmp_path, text)
+
+
+def test_files_that_extend_each_other_end(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / f"{number}.yml").write_text(f"{{extends: [{number + 1}.yml, myst.yml], project: {{github: o/o}}}}")
+    assert of_myst(tmp_path, "extends: 0.yml")[1][0] == "o/o"
+
+
 def test_values_that_grow_without_end_are_not_repeated(tmp_path: Path) -> None:
     levels = [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 30)]
     text = "\n".join(["l0: &l0 [x]", *levels, "project: {github: *l29}"])
     with pytest.raises(UsageError) as caught:
         of_myst(tmp_path, text)
-    assert len(str(caught.value)) < 200
+    assert len(caught.value.message) < len(str(tmp_path)) + 80

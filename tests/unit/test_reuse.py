@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from clinder import RepoSpec
 from clinder.target.checkout import Checkout
-from clinder.target.environment import with_image
-from clinder.target.target import Base, Found, choose
+from clinder.target.ci import Base
+from clinder.target.environment import find_environment
+from clinder.target.target import resolve_target
 
 ENVIRONMENT = {"environment.yml": "dependencies:\n- python=3.12\n"}
 FULL_HISTORY = "fetch-depth: 0"
@@ -90,7 +91,10 @@ def checkout(path: Path) -> Iterator[Checkout]:
 def reuse(path: Path, commit: str, base: Base | None = None) -> tuple[RepoSpec, str]:
     """What to launch for a commit of me/repo, and the line that says why."""
     with checkout(path) as found:
-        return with_image(Found(RepoSpec("me/repo", commit), "", base), found)
+        chosen, line = find_environment(commit, found)
+        if chosen and base and found.has_in(base.revisions, chosen):
+            return RepoSpec.parse(base.repo, chosen), line
+        return RepoSpec("me/repo", chosen or commit), line
 
 
 def reused(repo: Repository, commit: str) -> str:
@@ -401,10 +405,10 @@ def test_github_actions_is_followed_from_its_variables_to_the_base_repository(
     (tmp_path / "event.json").write_text(json.dumps({"pull_request": {**event, "number": 5}}))
     environ = {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "org/repo", "GITHUB_SHA": "f" * 40}
     environ |= {"GITHUB_EVENT_NAME": "pull_request", "GITHUB_EVENT_PATH": str(tmp_path / "event.json")}
-    target = choose(reuse_image=True, environ=environ, directory=repo.path)
+    target = resolve_target(reuse_image=True, environ=environ, directory=repo.path)
     assert (target.spec, target.instead_of) == (RepoSpec("org/repo", defined), RepoSpec("me/repo", head))
     assert any(defined[:10] in line and head[:10] in line for line in target.lines)
-    assert choose(environ=environ, directory=repo.path).spec == RepoSpec("me/repo", head)
+    assert resolve_target(environ=environ, directory=repo.path).spec == RepoSpec("me/repo", head)
 
 
 # Deleted and renamed
@@ -723,13 +727,12 @@ def test_an_object_that_is_no_commit_reuses_nothing(repo: Repository, what: str)
 
 
 def test_without_a_checkout_nothing_is_reused(tmp_path: Path) -> None:
-    found = Found(RepoSpec("me/repo", "a" * 40), "")
-    assert with_image(found, None) == (
-        found.spec,
+    assert find_environment("a" * 40, None) == (
+        None,
         "no image is reused: there is no git checkout here, whose history would tell which",
     )
-    target = choose(repo="me/repo", ref="a" * 40, reuse_image=True, environ={}, directory=tmp_path)
-    assert (target.spec, target.instead_of) == (found.spec, None)
+    target = resolve_target(repo="me/repo", ref="a" * 40, reuse_image=True, environ={}, directory=tmp_path)
+    assert (target.spec, target.instead_of) == (RepoSpec("me/repo", "a" * 40), None)
 
 
 # Clones without all of the history
@@ -848,12 +851,12 @@ def test_what_is_reused_is_an_ancestor_of_the_same_environment_which_it_changed_
         commits = imported(repo, [(p, {n: text[t] for n, t in tree.items()}, date) for p, tree, date in history])
         with checkout(repo.path) as opened:
             for number, commit in enumerate(commits):
-                found = Found(RepoSpec("me/repo", commit), "")
-                chosen, why = with_image(found, opened)
-                check(history, commits, number, commits.index(chosen.ref), why)
+                found, why = find_environment(commit, opened)
+                chosen = found or commit
+                check(history, commits, number, commits.index(chosen), why)
                 if not any("binder/" in name for _, tree, _ in history for name in tree) and "deleted" not in why:
                     simplified = repo.git("log", "-1", "--format=%H", commit, "--", *sorted(ROOT))
-                    assert chosen.ref == simplified or "no file" in why
+                    assert chosen == simplified or "no file" in why
 
 
 def check(history: list[tuple[list[int], Tree, int]], commits: list[str], asked: int, chosen: int, why: str) -> None:

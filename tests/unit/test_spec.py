@@ -1,6 +1,8 @@
 """Every way in which people write a repository or a hub, and what a hub reads from what clinder sends."""
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 from urllib.parse import unquote
 
@@ -43,6 +45,36 @@ WRITTEN = {
     "git@github.com:org/repo": ("org/repo", "HEAD", "gh"),
     "ssh://git@github.com/org/repo.git": ("org/repo", "HEAD", "gh"),
     "ssh://git@github.com:22/org/repo.git": ("org/repo", "HEAD", "gh"),
+    "github.com/org/repo": ("org/repo", "HEAD", "gh"),
+    "www.github.com/org/repo.git": ("org/repo", "HEAD", "gh"),
+    "gh:org/repo": ("org/repo", "HEAD", "gh"),
+    "github:org/repo": ("org/repo", "HEAD", "gh"),
+    "gh:org/repo@v1": ("org/repo", "v1", "gh"),
+    "org/repo@main": ("org/repo", "main", "gh"),
+    "org/repo@feature/x": ("org/repo", "feature/x", "gh"),
+    "https://github.com/org/repo/tree/main/docs": ("org/repo", "main", "gh"),
+    f"https://github.com/org/repo/tree/{SHA}/docs/x": ("org/repo", SHA, "gh"),
+    "https://github.com/org/repo/blob/main/docs/a.ipynb": ("org/repo", "main", "gh"),
+    "https://github.com/org/repo/blob/v1/a.ipynb": ("org/repo", "v1", "gh"),
+    "https://github.com/org/repo/commits/v1": ("org/repo", "v1", "gh"),
+    "https://github.com/org/repo/releases/tag/v1.0": ("org/repo", "v1.0", "gh"),
+    "https://github.com/org/repo/releases": ("org/repo", "HEAD", "gh"),
+    "https://github.com/org/repo/issues": ("org/repo", "HEAD", "gh"),
+    "https://github.com/org/repo/issues/12#issuecomment-1": ("org/repo", "HEAD", "gh"),
+    "https://raw.githubusercontent.com/org/repo/main/docs/a.ipynb": ("org/repo", "main", "gh"),
+    "https://raw.githubusercontent.com/org/repo/refs/heads/main/docs/a.ipynb": ("org/repo", "main", "gh"),
+    "https://nbviewer.org/github/org/repo/blob/main/docs/a.ipynb": ("org/repo", "main", "gh"),
+    "https://nbviewer.jupyter.org/github/org/repo/tree/v1": ("org/repo", "v1", "gh"),
+    "https://nbviewer.org/gist/user/0123abcd": ("user/0123abcd", "HEAD", "gist"),
+    "https://colab.research.google.com/github/org/repo/blob/main/a.ipynb": ("org/repo", "main", "gh"),
+    "https://mybinder.org/v2/gh/org/repo/main?urlpath=lab": ("org/repo", "main", "gh"),
+    "https://mybinder.org/repo/org/repo": ("org/repo", "HEAD", "gh"),
+    "[![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/org/repo/v1)": (
+        "org/repo",
+        "v1",
+        "gh",
+    ),
+    "https://github.com/org/repo/tree/v2/gh/x": ("org/repo", "v2/gh/x", "gh"),
     # gists
     "https://gist.github.com/user/0123abcd": ("user/0123abcd", "HEAD", "gist"),
     "https://gist.github.com/user/0123abcd/": ("user/0123abcd", "HEAD", "gist"),
@@ -60,7 +92,14 @@ WRITTEN = {
     "https://gitlab.com/group/project/tree/main": ("group/project", "main", "gl"),
     "git@gitlab.com:group/sub/project.git": ("group/sub/project", "HEAD", "gl"),
     "ssh://git@gitlab.com/group/sub/project.git": ("group/sub/project", "HEAD", "gl"),
+    "https://gitlab.com/group/project/-/blob/main/docs/a.ipynb": ("group/project", "main", "gl"),
+    "https://gitlab.com/group/project/-/issues": ("group/project", "HEAD", "gl"),
+    "gitlab.com/group/sub/project": ("group/sub/project", "HEAD", "gl"),
     # any other host
+    "https://bitbucket.org/org/repo/src/main/": ("https://bitbucket.org/org/repo", "main", "git"),
+    "https://bitbucket.org/org/repo/src/main/docs/a.ipynb": ("https://bitbucket.org/org/repo", "main", "git"),
+    "https://codeberg.org/org/repo/src/branch/v1": ("https://codeberg.org/org/repo", "v1", "git"),
+    "bitbucket.org/org/repo": ("https://bitbucket.org/org/repo", "HEAD", "git"),
     "https://bitbucket.org/org/repo": ("https://bitbucket.org/org/repo", "HEAD", "git"),
     "https://git.example.org/org/repo.git": ("https://git.example.org/org/repo.git", "HEAD", "git"),
     "http://git.example.org:8080/repo": ("http://git.example.org:8080/repo", "HEAD", "git"),
@@ -76,6 +115,10 @@ WRITTEN = {
     "https://zenodo.org/record/3242074": ("10.5281/zenodo.3242074", "HEAD", "zenodo"),
     "https://zenodo.org/records/3242074": ("10.5281/zenodo.3242074", "HEAD", "zenodo"),
     "https://www.zenodo.org/records/3242074/files/a.zip?download=1": ("10.5281/zenodo.3242074", "HEAD", "zenodo"),
+    "https://zenodo.org/badge/DOI/10.5281/zenodo.3242074.svg": ("10.5281/zenodo.3242074", "HEAD", "zenodo"),
+    "https://zenodo.org/doi/10.5281/zenodo.3242074": ("10.5281/zenodo.3242074", "HEAD", "zenodo"),
+    "https://figshare.com/articles/dataset/A_title/9782777/1": ("10.6084/m9.figshare.9782777.v1", "HEAD", "figshare"),
+    "https://figshare.com/articles/9782777": ("10.6084/m9.figshare.9782777", "HEAD", "figshare"),
     "10.6084/m9.figshare.9782777.v1": ("10.6084/m9.figshare.9782777.v1", "HEAD", "figshare"),
     "https://doi.org/10.6084/m9.figshare.9782777": ("10.6084/m9.figshare.9782777", "HEAD", "figshare"),
     "10.7910/DVN/TJCLKP": ("10.7910/DVN/TJCLKP", "HEAD", "dataverse"),
@@ -115,6 +158,8 @@ WITH_PROVIDER = [
     (RESOURCE, "hydroshare", (RESOURCE, "hydroshare")),
     (f"https://beta.hydroshare.org/resource/{RESOURCE}/", "hydroshare", (RESOURCE, "hydroshare")),
     ("https://demo.ckan.org/dataset/my-data", "ckan", ("https://demo.ckan.org/dataset/my-data", "ckan")),
+    ("https://example.org/a.zip", "meca", ("https://example.org/a.zip", "meca")),
+    ("org/repo", "bitbucket", ("org/repo", "bitbucket")),
     ("https://ckan.org/x/dataset/d?activity_id=1", "ckan", ("https://ckan.org/x/dataset/d?activity_id=1", "ckan")),
 ]
 
@@ -144,18 +189,32 @@ NOT_UNDERSTOOD = [
     ("/repo", None, "org/repo"),
     ("org/repo/main", None, "org/repo"),
     ("org/my repo", None, "org/repo"),
-    ("github.com/org/repo", None, "https://github.com/org/repo"),
     ("https://github.com/org", None, "org/repo"),
-    ("https://github.com/org/repo/issues", None, "org/repo"),
-    ("https://github.com/org/repo/blob/main/a.ipynb", None, "org/repo"),
+    ("https://github.com/org/repo/blob/v1/docs/a.ipynb", None, "org/repo with --ref v1"),
+    ("https://github.com/org/repo/pull/5", None, "on a branch of the fork"),
+    ("https://github.com/org/repo/pull/5/files", None, "on a branch of the fork"),
+    ("https://github.com/org/repo/oops", None, "org/repo"),
+    ("https://nbviewer.org/url/example.org/a.ipynb", None, "org/repo"),
+    ("https://zenodo.org/badge/latestdoi/123456", None, "DOI"),
+    ("https://zenodo.org/badge/123456.svg", None, "DOI"),
+    ("https://figshare.com/authors/x/5", None, "DOI"),
+    ("https://bitbucket.org/org", None, "a URL that git can clone"),
+    ("https://mybinder.org/badge_logo.svg", None, "the badge leads to"),
+    ("org/<your-repo>", None, "to be replaced"),
+    ("{org}/{repo}", None, "to be replaced"),
+    ("https://github.com/<org>/<repo>", None, "org/repo"),
     ("https://gitlab.com/group", None, "group/subgroup/project"),
-    ("https://gitlab.com/group/project/-/blob/main/a.ipynb", None, "group/project"),
-    ("https://gitlab.com/group/project/-/issues", None, "group/project"),
+    ("https://gitlab.com/group/project/-/merge_requests/3", None, "on a branch of the fork"),
     ("https://[oops/org/repo", None, "org/repo"),
     ("ftp://example.org/repo", None, "org/repo"),
     ("file:///home/me/repo", None, "org/repo"),
     ("10.1234/whose-is-it", None, "--provider zenodo, figshare or dataverse"),
-    ("org/repo", "bitbucket", "gh, gist, gl, git, zenodo, figshare, dataverse, hydroshare, ckan"),
+    ("org/repo", "git hub", "Did you mean github?"),
+    ("org/repo", "githb", "Did you mean github?"),
+    ("org/repo", "zenod", "Did you mean zenodo?"),
+    ("org/repo", "x/y", "gh, gist, gl, git, zenodo, figshare, dataverse, hydroshare, ckan"),
+    ("org/repo", "m" * 41, "gh, gist, gl, git, zenodo, figshare, dataverse, hydroshare, ckan"),
+    ("a b", "meca", "whatever the hub's provider reads"),
     ("org", "gh", "org/repo"),
     ("project", "gl", "group/subgroup/project"),
     ("no-doi", "zenodo", "10.5281/zenodo."),
@@ -223,6 +282,77 @@ def test_nothing_that_a_terminal_obeys_is_in_what_is_shown_of_a_spec(repo: str) 
     except UsageError as error:
         shown = str(error).replace("\n", " ")
     assert shown.isprintable()
+
+
+@pytest.mark.parametrize("ref", ["HEAD", "main"])
+def test_the_repository_of_a_provider_that_clinder_does_not_know_is_one_word_of_the_path(ref: str) -> None:
+    spec = RepoSpec.parse("https://example.org/a b".replace(" ", "%20"), ref, "meca")
+    assert spec.path == "meca/https%3A%2F%2Fexample.org%2Fa%2520b" + ("/main" if ref == "main" else "")
+
+
+# How long it takes
+
+LONG = [
+    *(
+        "a",
+        "/",
+        "@",
+        ":",
+        ".",
+        "a/",
+        "/a",
+        "a@",
+        "@a",
+        "a.",
+        "a:",
+        "a@b:",
+        "%2F",
+        "<",
+        "\u00e9",
+        "-",
+        "0/",
+        "/0",
+        "?",
+        "#",
+    ),
+    *("https://", "git@", "doi:10.1/", "/dataset/", "/v2/", "/build/gh/", "](", "![", "&persistentId=doi:", "/tree/"),
+]
+BEGINNINGS = [
+    *("", "https://", "https://h.org/", "https://github.com/", "https://github.com/o/r/blob/", "git@h.org:", "ssh://"),
+    *(
+        "https://figshare.com/articles/",
+        "https://x?",
+        "![",
+        "[![a](b)](",
+        "10.1/",
+        "https://zenodo.org/badge/doi/10.1/",
+    ),
+]
+
+
+@pytest.mark.parametrize("read", [RepoSpec.parse, parse_hub, parse_path, lambda text: RepoSpec("org/repo", text)])
+def test_an_address_of_any_length_is_read_in_no_time(read: Callable[[str], object]) -> None:
+    for length in (1_000, 2_000, 250_000):
+        began = time.process_time()
+        for beginning in BEGINNINGS:
+            for word in LONG:
+                for end in ("", " ", "\n", "@"):
+                    text = beginning + word * ((length - len(beginning)) // len(word)) + end
+                    with suppress(UsageError):
+                        read(text)
+        # About 3 ms each at 2,000 characters, the longest that is looked at.
+        assert time.process_time() - began < len(BEGINNINGS) * len(LONG) * 4 * 0.01, length
+
+
+@pytest.mark.parametrize("length", [2_001, 100_000])
+@pytest.mark.parametrize("provider", [*PROVIDERS, "meca", None])
+def test_an_address_that_is_too_long_is_a_usage_error_that_is_short_itself(length: int, provider: str | None) -> None:
+    for text in ("a/" + "b" * (length - 2), "https://me:secret@example.org/" + "b" * length, "10.5281/" + "b" * length):
+        with pytest.raises(UsageError) as caught:
+            RepoSpec.parse(text, provider=provider)
+        assert len(str(caught.value)) < 400
+        assert "secret" not in str(caught.value)
+        assert "2,000" in str(caught.value)
 
 
 # What a hub reads (binderhub/repoproviders.py): from the raw path, encoded as it came
@@ -348,6 +478,22 @@ LINKS = [
         "https://h.org/",
         RepoSpec("https://git.example.org/v2/repo.git", "a/b", "git"),
     ),
+    (
+        "https://h.org/v2/git/https%3A//git.example.org/a/b/main?urlpath=lab",
+        "https://h.org/",
+        RepoSpec("https://git.example.org/a/b", "main", "git"),
+    ),
+    ("https://mybinder.org/build/gh/org/repo/main", "https://mybinder.org/", REPO),
+    ("https://hub.org/services/binder/build/gh/org/repo/main", "https://hub.org/services/binder/", REPO),
+    ("https://mybinder.org/repo/org/repo", "https://mybinder.org/", RepoSpec("org/repo")),
+    ("https://mybinder.org/repo/org/repo/main", "https://mybinder.org/", REPO),
+    ("https://hub.org/v2/gh/org/repo/build/gh/x", "https://hub.org/", RepoSpec("org/repo", "build/gh/x")),
+    (
+        "[![Binder](https://mybinder.org/badge_logo.svg)](https://mybinder.org/v2/gh/org/repo/main?urlpath=lab)",
+        "https://mybinder.org/",
+        REPO,
+    ),
+    ("![Binder](https://x.org/a.svg)](https://mybinder.org/v2/gh/org/repo/main)", "https://mybinder.org/", REPO),
     ("https://h.org/v2/gist/user/0123abcd", "https://h.org/", RepoSpec("user/0123abcd", "HEAD", "gist")),
     (f"https://h.org/v2/gist/user/0123abcd/{SHA}", "https://h.org/", RepoSpec("user/0123abcd", SHA, "gist")),
     ("https://h.org/v2/zenodo/10.5281/zenodo.1/", "https://h.org/", RepoSpec("10.5281/zenodo.1", "HEAD", "zenodo")),
@@ -403,7 +549,13 @@ def test_a_hub_is_its_address_with_one_slash_at_the_end(text: str, url: str) -> 
         ("https://mybinder.org/v2/svn/org/repo/main", "gh, gist, gl"),
         ("https://mybinder.org/v2/gh/org", "org/repo"),
         ("https://mybinder.org/v2/gl/group/project/main", "group/subgroup/project"),
-        ("https://mybinder.org/v2/git/https%3A//git.example.org/repo/main", "a URL that git can clone"),
+        ("https://mybinder.org/badge_logo.svg", "the badge leads to"),
+        ("https://mybinder.org/badge.svg", "the badge leads to"),
+        ("https://github.com/org/repo", "--repo"),
+        ("https://www.gitlab.com/group/project", "--repo"),
+        ("https://zenodo.org/records/3242074", "--repo"),
+        ("https://nbviewer.org/github/org/repo", "--repo"),
+        ("https://mybinder.org/repo/org", "org/repo"),
     ],
 )
 def test_what_is_no_hub_is_a_usage_error_that_says_what_was_expected(text: str, hint: str) -> None:
@@ -473,12 +625,13 @@ def check(spec: RepoSpec | None) -> None:
     if spec is None:
         return
     assert RepoSpec(*spec) == spec
-    assert parse_path(spec.path) == spec
+    if spec.provider in PROVIDERS:
+        assert parse_path(spec.path) == spec
     url = f"https://hub.example.org/build/{spec.path}"
     assert requests.Request("GET", url).prepare().url == url
 
 
-@given(ANYTHING, st.none() | st.sampled_from(sorted(PROVIDERS)))
+@given(ANYTHING, st.none() | st.sampled_from([*sorted(PROVIDERS), "meca"]))
 @example("https://doi.org/10.5281/zenodo.1/", None)
 @example("../..", None)
 @example("org/\udcff", None)

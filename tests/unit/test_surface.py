@@ -115,8 +115,8 @@ def test_the_tree_of_errors_is_drawn_as_it_is(name: str, parent: str | None, cod
 
 
 def test_a_usage_error_is_a_value_error_as_well() -> None:
-    with pytest.raises(ValueError, match="Unknown provider"):
-        package.RepoSpec("org/repo", provider="svn")
+    with pytest.raises(ValueError, match="Not a repository"):
+        package.RepoSpec("no slash")
 
 
 def test_an_error_says_what_happened_and_what_to_do() -> None:

@@ -1,0 +1,204 @@
+"""What a project's myst.yml says of its Binder: hub, repository, ref, in all the forms that MyST accepts.
+
+It knows MyST's configuration (mystmd, packages/myst-frontmatter/src/thebe/validators.ts; myst-cli/src/config.ts) and
+reads files, within bounds. It knows no checkout, no CI and no network: what a file extends from the web it only names.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clinder.errors import UsageError
+from clinder.giturl import remove_login
+from clinder.spec import RepoSpec, parse_hub
+from clinder.target.files import load_yaml, read_file
+
+MAX_SIZE = 256 * 1024  # bytes of a file; those of large books have a twentieth of that
+_MAX_EXTENDED = 20  # files, all in all
+
+Project = dict[Any, Any]
+
+
+class MystRepository(NamedTuple):
+    """A repository and a ref, as far as each is named."""
+
+    spec: RepoSpec | None
+    ref: str | None
+
+
+class MystConfig:
+    """What a project's configuration says of its Binder: for each item, what the first place says that names it.
+
+    The places are ``project.jupyter.binder``, ``project.binder`` and ``project.github``; where a hub is expected, a
+    launch link is fine as well. An item is read when it is asked for: what nobody needs may be wrong. ``name`` is the
+    file's, for a person. ``remote`` are the URLs that the file extends, the one first that counts most.
+    """
+
+    def __init__(self, project: Project, name: str, remote: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.remote = remote
+        jupyter = project.get("jupyter")
+        self._places = {
+            "jupyter.binder": jupyter.get("binder") if isinstance(jupyter, dict) else None,
+            "binder": project.get("binder"),
+        }
+        self._github = project.get("github")
+
+    def hub(self) -> str | None:
+        """Return the hub's URL. Raises `UsageError`."""
+        for place, options in self._places.items():
+            with self._blamed(place):
+                if url := _option(options, "url"):
+                    return parse_hub(url)[0]
+        return None
+
+    def repository(self) -> MystRepository:
+        """Return the repository, and its ref if that is said: else the spec's is HEAD. Raises `UsageError`."""
+        ref = None
+        for place, options in self._places.items():
+            with self._blamed(place):
+                spec, its_ref = _repository(options)
+                ref = ref or its_ref
+                if spec:
+                    return MystRepository(spec.at(ref or "HEAD"), ref)
+        spec, its_ref = _github_repository(self._github)
+        ref = ref or its_ref
+        return MystRepository(spec and spec.at(ref or "HEAD"), ref)
+
+    @contextmanager
+    def _blamed(self, place: str) -> Iterator[None]:
+        try:
+            yield
+        except UsageError as error:
+            raise UsageError(f"{self.name}, project.{place}: {error.message}", error.hint) from None
+
+
+def find_myst(directory: Path) -> MystConfig | None:
+    """Return the configuration of the first myst.yml in directory or above it that has a project, as MyST finds it.
+
+    Local files that it ``extends`` are read and merged as MyST does. Raises `UsageError`.
+    """
+    for folder in (directory, *directory.parents):
+        for name in ("myst.yml", "myst.yaml"):
+            path = folder / name
+            # os.path's says no where a directory above may not be looked into
+            if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
+                project, remote = _read_project(path, [])
+                if project is not None:
+                    return MystConfig(project, os.path.relpath(path, directory), tuple(remote))
+    return None
+
+
+def parse_myst(content: bytes, name: str) -> MystConfig:
+    """Return the configuration that is in a file's content; what that extends is left out. Raises `UsageError`."""
+    return MystConfig(_own_project(_parse(content, name)) or {}, name)
+
+
+def _read_project(path: Path, read: list[Path]) -> tuple[Project | None, list[str]]:
+    """Return a file's project and the URLs that it extends; ``read`` are the files so far, against circles.
+
+    As MyST merges: what a file says itself counts most, then what it extends, the last first; a key is taken whole.
+    """
+    read.append(path.resolve())
+    config = _read_config(path)
+    project, remote = _own_project(config), []
+    for extended in reversed(_extended(config)):
+        if re.match("https?://", extended, re.IGNORECASE):
+            remote.append(extended)
+            continue
+        file = path.parent / extended
+        if file.resolve() not in read and len(read) < _MAX_EXTENDED:
+            more, urls = _read_project(file, read)
+            remote += urls
+            project = project if more is None else {**more, **(project or {})}
+    return project, remote
+
+
+def _own_project(config: Project) -> Project | None:
+    project = config.get("project")
+    if not isinstance(project, dict):
+        return None
+    own = {key: value for key, value in project.items() if value is not None}
+    if "thebe" in own:  # the older name of the same
+        own.setdefault("jupyter", own["thebe"])
+    return own
+
+
+def _extended(config: Project) -> list[str]:
+    extended = config.get("extends") or config.get("extend") or []
+    return [each for each in ([extended] if isinstance(extended, str) else extended) if isinstance(each, str)]
+
+
+def _read_config(path: Path) -> Project:
+    try:
+        content = read_file(path, MAX_SIZE)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} can't be read as MyST's configuration: {why}.", _SAY_WHICH) from None
+    return _parse(content, str(path))
+
+
+_SAY_WHICH = "Correct it, or say what to launch where: a hub and --repo."
+
+
+def _parse(content: bytes, name: str) -> Project:
+    import yaml
+
+    mark = None
+    try:
+        config = load_yaml(content.decode("utf-8"))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+    except (ValueError, LookupError, AttributeError, ArithmeticError, RecursionError):
+        pass  # PyYAML does not reckon with a value that is not of the tag before it
+    else:
+        if config is None or isinstance(config, dict):
+            return config or {}
+    last = content.rstrip(b" \t").count(b"\n")  # libyaml is one line further where a file ends too early
+    line = f", line {min(mark.line, last) + 1}," if mark else ""
+    raise UsageError(f"{name}{line} can't be read as MyST's configuration.", _SAY_WHICH)
+
+
+def _repository(options: Any) -> MystRepository:
+    """Return what one of the places of a binder says."""
+    repo, ref, provider, url = (_option(options, key) for key in ("repo", "ref", "provider", "url"))
+    if not repo:
+        spec = parse_hub(url)[1] if "/v2/" in url else None
+        return MystRepository(spec, ref or (spec.ref if spec else None))
+    spec = _parse_repo(remove_login(repo), provider.lower())
+    if spec.ref != "HEAD":  # in the repository's URL
+        ref = ref or spec.ref
+    return MystRepository(spec, ref or None)
+
+
+def _parse_repo(repo: str, provider: str) -> RepoSpec:
+    """Return the spec of a repository as MyST has it, whose default provider, github, takes any URL as well."""
+    if "://" in repo and provider in ("", "github", "gitlab", "gist"):
+        return RepoSpec.parse(repo)
+    return RepoSpec.parse(repo, None, provider or "github")
+
+
+def _github_repository(github: Any) -> MystRepository:
+    """Return what ``project.github`` says: it may be an organisation or any page, which names no repository."""
+    if isinstance(github, str):
+        with suppress(UsageError):
+            spec = RepoSpec.parse(remove_login(github.strip()))
+            if re.search("/(tree|commits?)/", github):
+                return MystRepository(spec, spec.ref)
+            return MystRepository(spec.at("HEAD") if spec.ref != "HEAD" else spec, None)
+    return MystRepository(None, None)
+
+
+def _option(options: Any, key: str) -> str:
+    """Return one of the options of a place; a place that is a text itself is a hub's URL."""
+    if isinstance(options, str):
+        options = {"url": options}
+    value = options.get(key) if isinstance(options, dict) else None
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise UsageError(f"{key} is no text.", "Expected it in quotes.")
+    return value.strip()

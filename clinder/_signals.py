@@ -13,7 +13,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from types import FrameType
 
-# A GitHub runner kills ten seconds after its first signal. All work ends so many seconds after the signal. Then the last
+# A GitHub runner kills ten seconds after its first signal. All work ends so many seconds after the signal. Then last
 # words have a moment, and whatever still runs after that, a thread ends.
 TIME_TO_END = 8.2
 _LAST_RESORT = 8.8

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import SIGNALS, Clinder, Signalled
-from tests.faults.server import TOKEN, Exchange, FaultyHub, in_trouble_once, ready_at_once
+from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
 PRINT = "import os; print(os.environ['JUPYTER_BASE_URL'], os.environ['JUPYTER_TOKEN'])"
 
@@ -185,15 +185,27 @@ def test_no_command_is_a_usage_error_that_says_where_it_goes(clinder: Clinder, w
     assert "clinder run --" in done.stderr
 
 
+def answers_but(status: str) -> Answer:
+    """Return a session that says how it is, and answers its shutdown with that."""
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.request.method == "GET":
+            exchange.page("200 OK", '{"kernels": 0}', "application/json")
+        else:
+            exchange.page(status)
+
+    return answer
+
+
 def test_a_session_that_ended_by_itself_is_no_failure(clinder: Clinder) -> None:
-    with FaultyHub(ready_at_once) as hub:
-        hub.session = lambda exchange: exchange.page("404 Not Found")
+    with FaultyHub() as hub:
+        hub.session = answers_but("404 Not Found")
         assert clinder("run", hub.url, "--repo", "org/repo", *python("pass")).returncode == 0
 
 
 def test_a_session_that_can_not_be_stopped_is_reported(clinder: Clinder) -> None:
-    with FaultyHub(ready_at_once) as hub:
-        hub.session = lambda exchange: exchange.page("500 Oh no")
+    with FaultyHub() as hub:
+        hub.session = answers_but("500 Oh no")
         done = clinder("run", hub.url, "--repo", "org/repo", *python("print('done')"), timeout=60)
         assert (done.returncode, done.stdout) == (3, "done\n")
         done = clinder("run", hub.url, "--repo", "org/repo", *python("raise SystemExit(7)"), timeout=60)

@@ -254,7 +254,13 @@ def path_with(directory: Path) -> str:
 # What a hub chooses of the result is no command to the CI that reads standard output
 
 
+def busy(started: str) -> Answer:
+    body = json.dumps({"started": started, "last_activity": "now", "kernels": 1, "connections": 0})
+    return lambda exchange: exchange.page("200 OK", body, "application/json")
+
+
 def result(clinder: Clinder, hub: FaultyHub, *words: str) -> str:
+    hub.session = busy("now")
     done = clinder("start", hub.url, "--repo", "org/repo", *words)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -290,11 +296,6 @@ def test_the_uri_of_a_start_has_no_command_in_it(clinder: Clinder) -> None:
         text = result(clinder, hub)
     assert "##" not in text
     assert text.startswith("http")
-
-
-def busy(started: str) -> Answer:
-    body = json.dumps({"started": started, "last_activity": "now", "kernels": 1, "connections": 0})
-    return lambda exchange: exchange.page("200 OK", body, "application/json")
 
 
 @pytest.mark.parametrize("output", ["text", "json"])

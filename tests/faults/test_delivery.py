@@ -63,6 +63,7 @@ def test_env_can_be_evaluated_by_a_shell_whatever_the_hub_sends(clinder: Clinder
         exchange.ready(token=nasty, url=f"{exchange.hub.session_url}$(touch${{IFS}}pwned)/")
 
     with FaultyHub(answer) as hub:
+        hub.session = lambda exchange: exchange.page("200 OK", '{"kernels": 0}', "application/json")
         script = 'eval "$("$PYTHON" -m clinder start "$HUB" --repo org/repo --format env)"; "$PYTHON" -c "$SHOW"'
         env = {
             **clinder.env,
@@ -140,7 +141,15 @@ def test_an_error_that_nobody_can_read_is_not_for_standard_output(clinder: Clind
 
 def test_a_session_that_can_be_neither_delivered_nor_stopped_is_said_to_be_left(clinder: Clinder) -> None:
     with FaultyHub() as hub, Path("/dev/full").open("w") as full:
-        hub.session = lambda exchange: exchange.page("502 Bad Gateway")
+
+        def session(exchange: Exchange) -> None:
+            """Answer the look before the delivery alone."""
+            if exchange.request.method == "GET":
+                exchange.page("200 OK", '{"kernels": 0}', "application/json")
+            else:
+                exchange.page("502 Bad Gateway")
+
+        hub.session = session
         done = clinder("start", hub.url, "--repo", "org/repo", stdout=full)
         assert done.returncode == 1
         assert "Standard output could not be written" in done.stderr

@@ -291,7 +291,7 @@ def test_a_proxy_that_is_none_is_named_as_the_cause(clinder: Clinder, variable: 
     done = clinder("start", "http://hub.example.org", "--repo", "org/repo", env={variable: proxy})
     assert done.returncode == 3, done.stderr
     assert "could not be reached: " in done.stderr
-    assert "Check the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY." in done.stderr
+    assert f"The proxy is {proxy} (from {variable})." in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,11 @@ from collections.abc import Collection
 from contextlib import suppress
 from types import FrameType
 
-# A GitHub runner kills ten seconds after its first signal. All work ends so many seconds after it; what does not, a
-# thread ends soon after.
-TIME_TO_END = 8.5
+# A GitHub runner kills ten seconds after its first signal. All work ends so many seconds after the signal. Then last
+# words have a moment, and whatever still runs after that, a thread ends.
+TIME_TO_END = 8.2
 _LAST_RESORT = 8.8
+_MOMENT = 0.3
 
 # All signals that end a process by default, but those that tell of a crash (SIGSEGV and its kind).
 _NAMES = (  # not each is known everywhere
@@ -107,6 +108,10 @@ class Signals:
         if self.number is None:
             return float("inf")
         return min(max(self._came_at, since) + after, self._came_at + TIME_TO_END)
+
+    def time_for_words(self, since: float) -> float:
+        """Return the time until which the last words wait for their reader: a second, or the moment that is left."""
+        return max(self.time_to_end(1, since), since + _MOMENT)
 
     def settle(self, code: int) -> None:
         """From now on the process ends with this exit code, whatever signal comes."""

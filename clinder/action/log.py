@@ -25,7 +25,6 @@ from clinder.text import escape_ci_commands
 _MOST_PHASES = 20  # whose durations are kept; hubs know ten
 _OTHER_PHASES = "other phases"
 _MOST_TOKENS = 10  # that are masked: there is one in each launch
-_AFTER_SIGNAL = 1.0  # seconds that the last words wait for the runner when a signal came
 _PATIENCE = 10.0  # seconds for the runner to take the masks
 
 
@@ -112,7 +111,7 @@ class Log:
     def finish(self) -> None:
         """Write what is left, as long as the runner reads; after a signal clinder's own words alone."""
         now = time.monotonic()
-        self._writer.finish(lambda: self._signals.time_to_end(_AFTER_SIGNAL, now))
+        self._writer.finish(lambda: self._signals.time_for_words(now))
 
     def _message(self, event: Event) -> str:
         """Return what is shown of an event of the hub."""

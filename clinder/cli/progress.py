@@ -15,7 +15,6 @@ _UNLOGGED_PHASES = FAILED_PHASES | OWN_PHASES
 _RESET = "\x1b[0m"
 _ERASE_LINE = "\r\x1b[K"
 _MOMENT = 0.5  # seconds that a session's address waits for the reader of the log
-_AFTER_SIGNAL = 1.0  # seconds that clinder's own last words wait for their reader when a signal came
 
 
 class Progress:
@@ -65,7 +64,7 @@ class Progress:
         """Write what is left, as long as there is a reader; after a signal clinder's own words alone."""
         self._enter("")
         now = time.monotonic()
-        self._writer.finish(lambda: self._signals.time_to_end(_AFTER_SIGNAL, now))
+        self._writer.finish(lambda: self._signals.time_for_words(now))
 
     def _enter_or_tell(self, event: Event) -> str:
         """Show a phase that begins, or note clinder's own words; return what else of the event is shown."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Clinder
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, ready_at_once, redirect
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, ready_at_once, redirect
 
 
 def test_the_stream_is_closed_as_soon_as_ready_is_read(clinder: Clinder) -> None:
@@ -60,7 +60,7 @@ def test_env_can_be_evaluated_by_a_shell_whatever_the_hub_sends(clinder: Clinder
 
     def answer(exchange: Exchange) -> None:
         exchange.stream()
-        exchange.ready(token=nasty, url=f"{exchange.hub.session_url}$(touch${{IFS}}pwned)/")
+        exchange.ready(token=nasty, url=f"{exchange.hub.url}user/x/$(touch${{IFS}}pwned)/")
 
     with FaultyHub(answer) as hub:
         script = 'eval "$("$PYTHON" -m clinder start "$HUB" --repo org/repo --format env)"; "$PYTHON" -c "$SHOW"'
@@ -261,7 +261,7 @@ def test_a_hub_that_repeats_tokens_does_not_bring_them_into_the_log(clinder: Cli
     def answer(exchange: Exchange) -> None:
         exchange.stream()
         exchange.event("waiting", f"GET {exchange.request.path} with jwt-secret\n")
-        exchange.ready(message=f"server running at {exchange.hub.session_url}?token={TOKEN}\n")
+        exchange.ready(message=f"server running at {exchange.hub.url}user/x/?token={TOKEN}\n")
         exchange.wait_for_close()
 
     with FaultyHub(answer) as hub:

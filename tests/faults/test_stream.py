@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import Clinder
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub
 
 
 def log(exchange: Exchange, ending: str = "\n") -> bytes:
@@ -29,7 +29,7 @@ def log(exchange: Exchange, ending: str = "\n") -> bytes:
         "",
         'data: {"phase": "building", "message": "third line\\n"}',
         "",
-        "data: " + json.dumps({"phase": "ready", "url": exchange.hub.session_url, "token": TOKEN}),
+        "data: " + json.dumps({"phase": "ready", "url": exchange.hub.launch().url, "token": TOKEN}),
         "",
         "",
     ]

@@ -21,7 +21,7 @@ from clinder import (
     RepoSpec,
     Session,
 )
-from tests.faults.server import Answer, Exchange, FaultyHub, ready_at_once
+from tests.support.hub import Answer, Exchange, FaultyHub, ready_at_once
 
 CASES = {case["name"]: case for case in json.loads((Path(__file__).parents[1] / "cases/hub-words.json").read_text())}
 SPEC = RepoSpec("someone/recipes")

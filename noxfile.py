@@ -27,11 +27,12 @@ def install_hub(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff and mypy."""
+    """Ruff, mypy, and the order of the layers."""
     install(session, "requirements/dev.txt")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
+    session.run("lint-imports")
 
 
 @nox.session

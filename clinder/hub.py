@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urljoin
 from requests.cookies import RequestsCookieJar
 
 from clinder._http import Client, proxy_of
-from clinder.errors import DeadlineExceeded, LaunchCancelled, SessionError, SessionUnreachable, UsageError
+from clinder.errors import DeadlineExceeded, LaunchCancelled, SessionError, SessionUnreachable, UsageError, WrongToken
 from clinder.launch import stream, verdict
 from clinder.launch.cancellation import GRACE, Cancellation, CancelRequested, DeadlinePassed
 from clinder.launch.events import Event
@@ -193,6 +193,8 @@ class _Launch:
             try:
                 status_of(session, max(1.0, until - time.monotonic()), self.cancellation.check)
                 return
+            except WrongToken:
+                raise
             except SessionError:
                 if time.monotonic() >= until:
                     raise

@@ -264,7 +264,7 @@ class _Asker:
             url + path,
             auth=_TokenAuth(self._session.token),
             headers={"Accept": "application/json"},
-            timeout=(min(self._timeout, 5), self._timeout),
+            timeout=(min(self._timeout, 5), self._timeout + 1),  # the deadline comes first
             proxies=proxies(url),
             allow_redirects=False,
             stream=True,

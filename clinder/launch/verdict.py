@@ -511,8 +511,8 @@ UNUSABLE = Row(
     "ready, with an address that can't be used",
     "attempt",
     _never,
-    _FAULT_OF_HUB,
-    error=HubRefused,
+    "Each try leaves a server at the hub until the hub stops it. " + _FAULT_OF_HUB,
+    Limit(in_all=3),
 )
 NO_ANSWER = Row(
     "session-without-answer",

@@ -2,16 +2,16 @@
 
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.action.runner import Job, Log, Step
 from tests.conftest import SIGNALLED_AS_IT_RETURNS, Clinder
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
+from tests.support.git import commits
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
+from tests.support.runner import Job, Log, Step
 
 HOSTILE = [
     "::error::owned",
@@ -177,24 +177,6 @@ def test_the_hub_of_myst_yml_is_used_and_gets_no_build_token(tmp_path: Path) -> 
         [(_, message)] = main.log.named("error")
         assert "is not sent to" in message
         assert len(hub.requests) == asked
-
-
-def git(directory: Path, *words: str) -> str:
-    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgSign=false"]
-    command = ["git", *identity, *words]
-    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def commits(directory: Path) -> tuple[str, str]:
-    """Make a repository with two commits, of the environment and of prose; return both."""
-    git(directory, "init", "--quiet")
-    made = []
-    for name in ("requirements.txt", "prose.md"):
-        (directory / name).write_text("numpy\n")
-        git(directory, "add", name)
-        git(directory, "commit", "--quiet", "--message", name)
-        made.append(git(directory, "rev-parse", "HEAD"))
-    return made[0], made[1]
 
 
 def test_an_image_is_reused_and_log_and_summary_say_what_for(tmp_path: Path) -> None:

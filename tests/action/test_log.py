@@ -10,7 +10,7 @@ from clinder import Event, RepoSpec, Session
 from clinder._signals import Signals
 from clinder.action.log import Log
 from clinder.action.summary import summarise
-from tests.action import runner
+from tests.support import runner
 
 TOKEN = "f00dfeed-secret"
 

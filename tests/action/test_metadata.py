@@ -14,7 +14,7 @@ from clinder.action import files, inputs
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.spec import DEFAULT_HUB
 from tests.action.conftest import run
-from tests.action.runner import ROOT
+from tests.support.runner import ROOT
 
 METADATA: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
 WORKFLOWS = sorted([*ROOT.glob("examples/workflows/*.yml"), *ROOT.glob("examples/*/.github/workflows/*.yaml")])

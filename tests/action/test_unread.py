@@ -10,8 +10,8 @@ from typing import IO
 
 import pytest
 
-from tests.action.runner import ROOT
-from tests.faults.server import TOKEN, Exchange, FaultyHub
+from tests.support.hub import TOKEN, Exchange, FaultyHub
+from tests.support.runner import ROOT
 
 LIMIT = 9.0  # seconds from the first signal to the end: a runner kills after ten
 

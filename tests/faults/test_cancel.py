@@ -13,22 +13,7 @@ import pytest
 from clinder import BinderHub, DeadlineExceeded, RepoSpec
 from clinder._http import Client
 from tests.conftest import SIGNALLED_AS_IT_RETURNS, SIGNALS, Clinder, Signalled
-from tests.faults.server import Answer, Exchange, FaultyHub
-
-
-def launch(after: float) -> Answer:
-    """Return an answer that launches for so many seconds before it is ready, whether anybody listens or not."""
-
-    def answer(exchange: Exchange) -> None:
-        exchange.stream()
-        exchange.event("built", "Built image, launching...\n")
-        exchange.event("launching", "Launching server...\n")
-        exchange.hub.reach("launching")
-        time.sleep(after)
-        exchange.ready()
-        exchange.wait_for_close()
-
-    return answer
+from tests.support.hub import Exchange, FaultyHub, launch
 
 
 @pytest.mark.parametrize("number", SIGNALS)

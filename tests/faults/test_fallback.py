@@ -12,10 +12,7 @@ import pytest
 from clinder import BinderHub, Event, RepoSpec
 from clinder.errors import BuildFailed, HubUnavailable
 from tests.conftest import SIGNALS, Clinder, Signalled
-from tests.faults.server import Answer, Exchange, FaultyHub, ready_at_once, redirect
-from tests.faults.test_cancel import launch
-from tests.faults.test_recovery import cut, failed, http
-from tests.faults.test_tls import SecureHub
+from tests.support.hub import Answer, Exchange, FaultyHub, SecureHub, cut, failed, http, launch, ready_at_once, redirect
 
 FULL = failed("Too many users on this BinderHub! Try again soon.\n")
 BANNED = failed("Requests from AWS are not allowed\n", status_code=403)

@@ -2,40 +2,14 @@
 
 import email.utils
 import time
-from collections.abc import Callable
 
 import pytest
 
 from clinder import BinderHub, Event, RepoSpec
 from tests.conftest import Clinder
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, ready_at_once, redirect
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, cut, failed, http, ready_at_once, redirect
 
 PHASES = ["waiting", "fetching", "building", "pushing", "built", "launching"]
-
-
-def http(status: str, more: str = "", body: str = "<html><title>Sorry</title></html>") -> Answer:
-    return lambda exchange: exchange.page(status, body, more=more)
-
-
-def failed(message: str | None = None, *, after: tuple[str, ...] = (), **more: object) -> Answer:
-    def answer(exchange: Exchange) -> None:
-        exchange.stream()
-        for phase in after:
-            exchange.event(phase, f"a line while {phase}\n")
-        exchange.event("failed", message, **more)
-        assert exchange.wait_for_close(), "the stream was not closed after the verdict"
-
-    return answer
-
-
-def cut(phase: str, how: Callable[[Exchange], None]) -> Answer:
-    def answer(exchange: Exchange) -> None:
-        exchange.stream()
-        for earlier in PHASES[: PHASES.index(phase) + 1]:
-            exchange.event(earlier, f"a line while {earlier}\n")
-        how(exchange)
-
-    return answer
 
 
 def half_an_event(exchange: Exchange) -> None:

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import SIGNALS, Clinder, Signalled
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
 PRINT = "import os; print(os.environ['JUPYTER_BASE_URL'], os.environ['JUPYTER_TOKEN'])"
 

@@ -10,7 +10,7 @@ import pytest
 
 from clinder import BinderHub, RepoSpec, Session, UsageError
 from tests.conftest import Clinder, Signalled
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
 
 def page(status: str, body: str = "", kind: str = "text/html", more: str = "") -> Answer:

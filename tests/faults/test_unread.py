@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Clinder
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub
 
 LINE = "x" * 99 + "\n"
 LIMIT = 9.0  # seconds from the first signal to the end: a runner kills after ten

@@ -15,18 +15,11 @@ from clinder.errors import __doc__ as tree
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.local import IDLE
 from clinder.spec import DEFAULT_HUB, PROVIDERS
-from tests.docs.blocks import site
+from tests.docs.blocks import command, site
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = (ROOT / "docs/reference/cli.md").read_text()
 PYTHON = (ROOT / "docs/reference/python.md").read_text()
-
-
-def command(name: str) -> str:
-    """Return the README's command below the comment with this name."""
-    found = re.search(rf"<!-- {name} -->\n```sh\n(.*)\n```", (ROOT / "README.md").read_text())
-    assert found, f"the README has no one-line command {name}"
-    return found[1]
 
 
 def test_ci_runs_the_readmes_command_for_the_tests(tmp_path: Path) -> None:

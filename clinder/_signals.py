@@ -16,6 +16,7 @@ from types import FrameType
 # A GitHub runner kills ten seconds after its first signal. All work ends so many seconds after the signal. Then last
 # words have a moment, and whatever still runs after that, a thread ends.
 TIME_TO_END = 8.2
+TIME_TO_DELIVER = 6.0  # of that: what is not handed over by then is stopped
 _LAST_RESORT = 8.8
 _MOMENT = 0.3
 

@@ -12,7 +12,7 @@ from queue import Empty, Queue
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from clinder._signals import TIME_TO_END, Signals
+from clinder._signals import TIME_TO_END, Signalled, Signals
 from clinder.errors import ClinderError, SessionError, SessionUnreachable
 
 if TYPE_CHECKING:  # these import an HTTP library, for which neither --version nor --help should wait
@@ -36,7 +36,8 @@ def launched(
 ) -> "Iterator[Session]":
     """Launch a target. The block gets its session, and has to hand it over or to stop it; signals are deferred in it.
 
-    Raises what `BinderHub.launch` raises, and `Signalled` when a signal ended the launch.
+    Raises what `BinderHub.launch` raises, and `Signalled` when a signal ended the launch; if a server may be left, the
+    ``__cause__`` of either is a `SessionError` that says so.
     """
     with _hubs(target, build_token) as (hub, *others):
         signals.promise()
@@ -50,8 +51,9 @@ def launched(
                 cancel=signals.requested,
                 instead_of=target.instead_of,
             )
-        except ClinderError:
-            signals.check()
+        except ClinderError as error:
+            if signals.number is not None:
+                raise Signalled(signals.number) from error.__cause__
             raise
         yield session
 
@@ -73,26 +75,27 @@ def hand_over(
     """Give the session to somebody by ``deliver``; if that fails, stop it, and tell what became of it.
 
     Raises `Signalled` when a signal came before the first byte, or in the middle when nobody takes the rest in time;
-    and `ClinderError` when the address could not be handed over.
+    and `ClinderError` when the address could not be handed over. If the server is left, the ``__cause__`` says so.
     """
     try:
         signals.check()
         deliver(session)
-    except Exception as error:  # noqa: BLE001  (whatever it was, no server is left)
-        what = error.message if isinstance(error, ClinderError) else f"It could not be handed over: {error}"
-        raise ClinderError(f"The session's address: {what}", stop_unused(session, signals)) from None
-    except BaseException:
-        tell(stop_unused(session, signals))
-        raise
+    except BaseException as reason:
+        became, left = _stop_unused(session, signals)
+        if not isinstance(reason, Exception):
+            tell(became)
+            raise reason from left
+        what = reason.message if isinstance(reason, ClinderError) else f"It could not be handed over: {reason}"
+        raise ClinderError(f"The session's address: {what}", became) from left
 
 
-def stop_unused(session: "Session", signals: Signals) -> str:
-    """Stop a server that nobody will use; return what became of it, in a sentence."""
+def _stop_unused(session: "Session", signals: Signals) -> tuple[str, SessionError | None]:
+    """Stop a server that nobody will use; return what became of it, in a sentence, and the error if it is left."""
     try:
         stop_session(session, signals)
     except SessionError as error:
-        return f"The server that the hub had launched is left. {error.message}"
-    return "The server that the hub had launched was stopped."
+        return f"The server that the hub had launched is left. {error.message}", error
+    return "The server that the hub had launched was stopped.", None
 
 
 def stop_session(

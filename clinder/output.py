@@ -77,15 +77,16 @@ class Writer:
             while self._came - self._gone > _ROOM // 2 and self.error is None:
                 if self._hurry():
                     return False
-                self._wait(_TICK)
+                self._wait()
         return self.error is None
 
-    def drain(self, seconds: float) -> bool:
-        """Return whether all that came so far was taken within so many seconds."""
-        goal, until = self._came, time.monotonic() + seconds
+    def drain(self, until: Callable[[], float]) -> bool:
+        """Return whether all that came so far was taken by a time (`time.monotonic`), which may change meanwhile."""
+        goal = self._came
         while self._gone < goal and self.error is None:
-            if not self._wait(until - time.monotonic()):
+            if time.monotonic() >= until():
                 return False
+            self._wait()
         return self.error is None
 
     def finish(self, until: Callable[[], float] = _unlimited, patience: float = _PATIENCE) -> bool:
@@ -110,12 +111,11 @@ class Writer:
         self._thread, self._closing = None, False
         return self.error is None and not self._pending
 
-    def _wait(self, seconds: float) -> bool:
-        """Wait until something was written, for a moment at most; return whether there is time left."""
+    def _wait(self) -> None:
+        """Wait until something was written, for a moment at most."""
         self._wrote.clear()
         self._wake.set()
-        self._wrote.wait(min(max(seconds, 0.0), _TICK))
-        return seconds > 0
+        self._wrote.wait(_TICK)
 
     # The thread
 

@@ -28,7 +28,7 @@ _TITLES = {
 }
 # Seconds of the last step: a runner that cancels kills after ten.
 _STOP_TIMEOUT = 7.5
-_LAST_STEP_TIMEOUT = 8.8
+_LAST_STEP_TIMEOUT = 8.5
 
 
 def main() -> NoReturn:
@@ -58,6 +58,8 @@ def _call(log: Log, signals: Signals) -> int:
         log.command("error", f"{error.message}\n{error.hint}", title=f"clinder: {_TITLES[error.exit_code]}")
         return error.exit_code
     except Signalled as signalled:
+        if isinstance(signalled.__cause__, SessionError):
+            log.command("warning", str(signalled.__cause__), title="clinder: a server may be left")
         return 128 + signalled.number
     return 0
 

@@ -16,7 +16,7 @@ from typing import TextIO
 from actions_toolkit import core
 from actions_toolkit.command import Command
 
-from clinder._signals import Signals
+from clinder._signals import TIME_TO_DELIVER, Signals
 from clinder.errors import ClinderError
 from clinder.launch.events import FAILED_PHASES, OWN_PHASES, Event
 from clinder.output import Kept, Writer, push_share
@@ -103,7 +103,8 @@ class Log:
 
     def deliver_masks(self) -> None:
         """Wait until the runner has taken what was written, masks above all. Raises `ClinderError` if it does not."""
-        if not self._writer.drain(min(_PATIENCE, self._signals.time_to_end() - time.monotonic())):
+        until = time.monotonic() + _PATIENCE
+        if not self._writer.drain(lambda: min(until, self._signals.time_to_end(TIME_TO_DELIVER))):
             self._signals.check()
             why = self._writer.error.strerror if self._writer.error else "nobody reads it"
             raise ClinderError(f"The step's log could not be written: {why}.")

@@ -4,12 +4,9 @@ import os
 import sys
 from io import TextIOWrapper
 
-from clinder._signals import Signals
+from clinder._signals import TIME_TO_DELIVER, Signals
 from clinder.errors import ClinderError
 from clinder.output import Kept, Writer
-
-# Seconds after a signal in which the rest of a result may still be taken; then there is time to stop the session.
-_REST_AFTER_SIGNAL = 6.0
 
 
 def open_streams() -> None:
@@ -35,7 +32,7 @@ def write_result(text: str, signals: Signals) -> None:
         raise ClinderError("Standard output is closed.")
     writer = Writer(sys.stdout)
     writer.write(Kept(text + "\n"))
-    if not writer.finish(lambda: signals.time_to_end(_REST_AFTER_SIGNAL), patience=float("inf")):
+    if not writer.finish(lambda: signals.time_to_end(TIME_TO_DELIVER), patience=float("inf")):
         signals.check()
         why = writer.error.strerror if writer.error else "nobody reads it"
         raise ClinderError(f"Standard output could not be written: {why}.")

@@ -57,7 +57,8 @@ class Progress:
         self._enter("")
         if self._live:
             self._writer.write(Kept())
-        if self._writer.drain(_MOMENT):
+        until = time.monotonic() + _MOMENT
+        if self._writer.drain(lambda: until):
             self._writer.finish()
 
     def close(self) -> None:

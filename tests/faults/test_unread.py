@@ -194,7 +194,7 @@ def test_a_result_that_is_read_late_is_whole_whatever_signals_come(clinder: Clin
 
 
 def test_a_result_that_nobody_takes_the_rest_of_is_given_up_in_time_after_a_signal(clinder: Clinder) -> None:
-    process = write_200_kb(clinder, "output._REST_AFTER_SIGNAL = 1")
+    process = write_200_kb(clinder, "output.TIME_TO_DELIVER = 1")
     process.send_signal(signal.SIGTERM)
     began = time.monotonic()
     assert process.wait(20) == 143

@@ -63,6 +63,13 @@ def unit(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Random trials of start, run and the Action, as many as one likes: nox -s soak -- 2000 --seed 7."""
+    install(session, "requirements/unit.txt")
+    session.run("python", "-m", "tests.soak", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """The documentation as MyST's content, its cells on a session of the embedded hub: docs/_build/site."""
     install(session, "requirements/dev.txt")

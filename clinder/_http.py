@@ -63,6 +63,7 @@ class Client(requests.Session):
 
     def interruptible(self, work: Callable[[], _T], check: Callable[[], None]) -> _T:
         """Return the result of work, done in a thread. ``check`` is called meanwhile; what it raises ends the work."""
+        check()
         # No SimpleQueue: its get() forgets the timeout when a signal comes at the end of it (CPython before 3.13).
         results: Queue[tuple[_T | None, Exception | None]] = Queue()
 

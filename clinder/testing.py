@@ -194,7 +194,9 @@ class FakeHub:
             try:
                 connection, _ = self._listener.accept()
             except OSError:
-                return
+                if self._listener.fileno() < 0:
+                    return
+                continue  # a client that left during its handshake
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:

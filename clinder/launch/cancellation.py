@@ -24,6 +24,7 @@ class Grace(NamedTuple):
     before: float = 0.5  # listening for a sign that a launch begins
     draining: float = 0.7  # reading what had arrived by then
     stopping: float = 1.7  # stopping the server whose address came
+    unhurried: float = 8.0  # the same, when the launch is not cancelled: the server did not answer
 
 
 GRACE = Grace()
@@ -109,7 +110,7 @@ class Cancellation:
         """Return how many seconds there are to stop a server: those that were not needed to listen as well."""
         grace = self.grace
         if self.reason is None:
-            return grace.stopping
+            return grace.unhurried
         return max(grace.stopping, self._cancelled_at + grace.launching + grace.stopping - time.monotonic())
 
     def check_listening(self) -> None:

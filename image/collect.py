@@ -18,12 +18,16 @@ from pathlib import Path
 # Modules of the standard library that others import for a use of their own which clinder has none of: interactive
 # sessions, other tests, windows, compilers, servers of mail and files, and databases.
 UNUSED = frozenset(
-    "_pyrepl antigravity bdb cProfile code codeop ctypes curses dbm distutils doctest ensurepip idlelib lib2to3 "
-    "multiprocessing pdb profile pstats pty pydoc pydoc_data readline sqlite3 test this tkinter trace tracemalloc "
-    "turtle turtledemo unittest venv webbrowser wsgiref xmlrpc".split()
+    [
+        *("_pyrepl", "antigravity", "bdb", "cProfile", "code", "codeop", "ctypes", "curses", "dbm", "doctest"),
+        *("ensurepip", "idlelib", "multiprocessing", "pdb", "profile", "pstats", "pty", "pydoc", "pydoc_data"),
+        *("readline", "sqlite3", "test", "this", "tkinter", "trace", "tracemalloc", "turtle", "turtledemo"),
+        *("unittest", "venv", "webbrowser", "wsgiref", "xmlrpc"),
+    ]
 )
-# What no import statement names: the interpreter starts with the encodings, which are looked up by name.
-ALSO = ("encodings", "site", "runpy")
+# What no import statement names: the interpreter starts with these, and looks the parts of two packages up by name.
+ALSO = ("site", "runpy")
+ALSO_WHOLE = ("clinder", "encodings", "importlib")
 # Parts of clinder whose libraries are extras that the image does not have.
 EXTRAS = ("clinder.local", "clinder.testing")
 
@@ -37,7 +41,7 @@ NAME_SERVICES = ("libnss_files.so.2", "libnss_dns.so.2")
 
 def modules() -> Iterator[Path]:
     """Yield the file of each module that is needed, once."""
-    todo = [*ALSO, *walk("clinder"), *walk("encodings")]
+    todo = [*ALSO, *(name for package in ALSO_WHOLE for name in walk(package))]
     seen: set[str] = set()
     while todo:
         name = todo.pop()
@@ -48,7 +52,8 @@ def modules() -> Iterator[Path]:
         if path is None:
             continue
         yield path
-        todo.extend(name.rpartition(".")[0] for _ in (1,) if "." in name)
+        if "." in name:
+            todo.append(name.rpartition(".")[0])
         if path.suffix == ".py":
             todo.extend(imports(name, path))
 
@@ -68,6 +73,9 @@ def find(name: str) -> Path | None:
         spec = importlib.util.find_spec(name)
     except (ImportError, AttributeError, ValueError):
         return None
+    if spec and spec.origin == "frozen":  # the interpreter has it built in, and looks for some of these files
+        stem = Path(sysconfig.get_path("stdlib"), *name.split("."))
+        return next((file for file in (stem / "__init__.py", stem.with_suffix(".py")) if file.exists()), None)
     return Path(spec.origin) if spec and spec.origin and spec.has_location else None
 
 
@@ -86,7 +94,7 @@ def imports(name: str, path: Path) -> Iterator[str]:
 
 def libraries(paths: list[Path]) -> Iterator[Path]:
     """Yield the shared libraries that programs and extension modules are linked with."""
-    said = subprocess.run(["ldd", *map(str, paths)], capture_output=True, text=True, check=False).stdout
+    said = subprocess.run(["/usr/bin/ldd", *map(str, paths)], capture_output=True, text=True, check=False).stdout
     for line in said.splitlines():
         yield from (Path(word) for word in line.split() if word.startswith("/") and not word.endswith(":"))
 

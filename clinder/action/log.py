@@ -26,6 +26,7 @@ _MOST_PHASES = 20  # whose durations are kept; hubs know ten
 _OTHER_PHASES = "other phases"
 _MOST_TOKENS = 10  # that are masked: there is one in each launch
 _AFTER_SIGNAL = 1.0  # seconds that the last words wait for the runner when a signal came
+_TICK = 0.1
 _PATIENCE = 10.0  # seconds for the runner to take the masks
 
 
@@ -103,11 +104,16 @@ class Log:
             self.write(f"::{self._guard}::\n")
 
     def deliver_masks(self) -> None:
-        """Wait until the runner has taken what was written, masks above all. Raises `ClinderError` if it does not."""
-        if not self._writer.drain(min(_PATIENCE, self._signals.time_to_end() - time.monotonic())):
+        """Wait until the runner has taken what was written, masks above all.
+
+        Raises `ClinderError` if it does not, and `Signalled` when a signal comes meanwhile.
+        """
+        until = time.monotonic() + _PATIENCE
+        while not self._writer.drain(_TICK):
             self._signals.check()
-            why = self._writer.error.strerror if self._writer.error else "nobody reads it"
-            raise ClinderError(f"The step's log could not be written: {why}.")
+            if self._writer.error or time.monotonic() >= until:
+                why = self._writer.error.strerror if self._writer.error else "nobody reads it"
+                raise ClinderError(f"The step's log could not be written: {why}.")
 
     def finish(self) -> None:
         """Write what is left, as long as the runner reads; after a signal clinder's own words alone."""

@@ -22,7 +22,8 @@ class Grace(NamedTuple):
 
     launching: float = 6.2  # listening for the address of a server that is being launched
     before: float = 0.5  # listening for a sign that a launch begins
-    draining: float = 0.7  # reading what had arrived by then
+    draining: float = 2.5  # reading what had arrived by then, the tail of a long log
+    reading: float = 6.9  # in all: listening and draining
     stopping: float = 1.7  # stopping the server whose address came
     unhurried: float = 8.0  # the same, when the launch is not cancelled: the server did not answer
 
@@ -100,7 +101,8 @@ class Cancellation:
 
     def is_drained(self) -> bool:
         """Tell whether what had arrived by the end of the listening has had its time to be read as well."""
-        return self.is_over() and time.monotonic() >= self._listen_until + self.grace.draining
+        until = min(self._listen_until + self.grace.draining, self._cancelled_at + self.grace.reading)
+        return self.is_over() and time.monotonic() >= until
 
     def is_read(self) -> bool:
         """Tell whether the launch has listened for long enough, and what had arrived by then seems to be read."""

@@ -1,13 +1,17 @@
 """The Action's two steps as a runner sees them, against a hub that does what it is told to. No container needed."""
 
+import os
 import re
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clinder._signals import Signalled, Signals
+from clinder.action import log as action_log
 from tests.conftest import SIGNALLED_AS_IT_RETURNS, Clinder
 from tests.support.git import commits
 from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
@@ -432,3 +436,18 @@ def test_cancelling_leaves_no_server(tmp_path: Path, phase: str) -> None:
         assert step.finish().code == 128 + signal.SIGINT
         assert hub.launched == hub.stopped == (phase == "launching")
         assert step.outputs == step.env == step.state == {}
+
+
+def test_a_signal_ends_the_wait_for_a_runner_that_does_not_read() -> None:
+    reader, writer = os.pipe()
+    signals = Signals()
+    with os.fdopen(writer, "w") as stream:
+        log = action_log.Log(stream, signals)
+        for _ in range(20):
+            log.write(f"{'x' * 8000}\n")
+        threading.Timer(0.5, lambda: setattr(signals, "number", signal.SIGTERM)).start()
+        began = time.monotonic()
+        with pytest.raises(Signalled):
+            log.deliver_masks()
+        assert time.monotonic() - began < 5
+        os.close(reader)  # what the thread still writes fails

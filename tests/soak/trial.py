@@ -120,7 +120,7 @@ class Trial:
         """Whether it shows one; not Python's own of an interrupt before the first line of clinder."""
         shown = ended.out + ended.err
         is_pythons = f'File "{ROOT}/clinder/' not in shown and shown.rstrip().endswith("KeyboardInterrupt")
-        return "Traceback" in shown and not (is_pythons and not self.hub.servers)
+        return "Traceback" in shown and not is_pythons
 
     def _wait_for(self, each: Signal, process: subprocess.Popen[bytes], since: float, out: Output) -> bool:
         """Wait for the moment of a signal; return whether the process still runs then."""

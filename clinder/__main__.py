@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+# Not signal, which imports enum first: this is for the time of imports.
+import _signal as signal  # type: ignore[import-not-found]
 import os
-import signal
 
 TYPE_CHECKING = False  # typing's, whose import takes a while
 if TYPE_CHECKING:

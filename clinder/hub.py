@@ -20,7 +20,7 @@ from requests.cookies import RequestsCookieJar
 from clinder._http import Client, proxy_of
 from clinder.errors import DeadlineExceeded, LaunchCancelled, SessionError, SessionUnreachable, UsageError, WrongToken
 from clinder.launch import stream, verdict
-from clinder.launch.cancellation import GRACE, Cancellation, CancelRequested, DeadlinePassed
+from clinder.launch.cancellation import Cancellation, CancelRequested, DeadlinePassed
 from clinder.launch.events import Event
 from clinder.launch.route import Budget, Route, Try
 from clinder.launch.stream import Course, Outcome
@@ -219,7 +219,7 @@ class _Launch:
         """Stop a server that nobody will use, and tell what became of it; a failure becomes the reason's cause."""
         told = "The server that the hub had launched was stopped."
         try:
-            session.stop(GRACE.stopping)
+            session.stop(self.cancellation.time_to_stop())
         except SessionError as error:
             left = SessionUnreachable(f"The server that the hub had launched may be left. {error.message}", error.hint)
             told = left.message

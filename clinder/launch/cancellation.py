@@ -24,9 +24,11 @@ class Grace(NamedTuple):
     before: float = 0.5  # listening for a sign that a launch begins
     draining: float = 0.7  # reading what had arrived by then
     stopping: float = 1.7  # stopping the server whose address came
+    unhurried: float = 8.0  # the same, when the launch is not cancelled: the server did not answer
 
 
 GRACE = Grace()
+_QUIET = 0.2  # seconds without a byte, after which all that had arrived is read
 
 
 class DeadlinePassed(Exception):
@@ -47,6 +49,7 @@ class Cancellation:
         self._requested = requested
         self._cancelled_at = 0.0
         self._listen_until = float("inf")
+        self.waiting_since = float("inf")  # for bytes; infinite while some are being read
         self._launching = False
         self._lock = threading.RLock()  # a signal's handler may run while its own thread holds it
 
@@ -99,6 +102,17 @@ class Cancellation:
         """Tell whether what had arrived by the end of the listening has had its time to be read as well."""
         return self.is_over() and time.monotonic() >= self._listen_until + self.grace.draining
 
+    def is_read(self) -> bool:
+        """Tell whether the launch has listened for long enough, and what had arrived by then seems to be read."""
+        return self.is_over() and (time.monotonic() >= self.waiting_since + _QUIET or self.is_drained())
+
+    def time_to_stop(self) -> float:
+        """Return how many seconds there are to stop a server: those that were not needed to listen as well."""
+        grace = self.grace
+        if self.reason is None:
+            return grace.unhurried
+        return max(grace.stopping, self._cancelled_at + grace.launching + grace.stopping - time.monotonic())
+
     def check_listening(self) -> None:
         """Raise the reason to end once the launch has listened for long enough."""
         if self.is_over() and self.reason is not None:
@@ -116,15 +130,16 @@ class Cancellation:
 
     @contextmanager
     def watching(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """Call interrupt, from a thread, when the block still reads after the launch has listened for long enough."""
+        """Call interrupt, from a thread, when the block still reads after it has had time enough to."""
         done = threading.Event()
 
         def watch() -> None:
             while not done.wait(TICK):
-                if self.is_over():
+                if self.is_read():
                     interrupt()
                     return
 
+        self.waiting_since = time.monotonic()
         threading.Thread(target=watch, daemon=True).start()
         try:
             yield

@@ -7,6 +7,7 @@ server, so the stream is closed as soon as ``ready`` or ``failed`` is read.
 
 import json
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -141,7 +142,12 @@ def _chunks(response: requests.Response, cancellation: Cancellation) -> Iterator
     read1 = getattr(response.raw._original_response, "read1", response.raw.read1)
     if _encoding(response):  # by a proxy that does not mind what it was asked for
         read1 = partial(response.raw.read1, decode_content=True)
-    while chunk := read1(_CHUNK):
+    while True:
+        cancellation.waiting_since = time.monotonic()
+        chunk = read1(_CHUNK)
+        cancellation.waiting_since = float("inf")
+        if not chunk:
+            return
         yield chunk
         if cancellation.reason is not None and cancellation.is_drained():
             return  # a busy hub sends on

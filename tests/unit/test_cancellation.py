@@ -96,3 +96,30 @@ def test_any_signal_whose_handler_raises_is_a_reason_and_the_handler_comes_back(
         assert signal.getsignal(number) is raise_it
     finally:
         signal.signal(number, before)
+
+
+def test_what_still_arrives_is_read_before_the_launch_is_given_up_but_not_for_ever() -> None:
+    cancellation = Cancellation(100, grace=GRACE._replace(draining=0.5))
+    cancellation.cancel(ValueError())
+    began = time.monotonic()
+    while not cancellation.is_read():
+        cancellation.waiting_since = time.monotonic()  # as after each chunk
+        time.sleep(0.01)
+    assert 0.6 < time.monotonic() - began < 5
+
+
+def test_a_launch_that_is_quiet_is_given_up_at_once() -> None:
+    cancellation = Cancellation(100, grace=GRACE._replace(draining=50))
+    cancellation.cancel(ValueError())
+    cancellation.waiting_since = time.monotonic()
+    time.sleep(0.25)
+    assert cancellation.is_read()
+
+
+def test_the_time_that_was_not_needed_to_listen_is_there_to_stop_the_server() -> None:
+    cancellation = Cancellation(100, grace=GRACE)
+    assert cancellation.time_to_stop() == GRACE.stopping
+    cancellation.cancel(ValueError())
+    assert 0.5 < cancellation.time_to_stop() <= 0.7
+    time.sleep(0.7)
+    assert cancellation.time_to_stop() == GRACE.stopping

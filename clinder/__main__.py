@@ -1,8 +1,14 @@
 """``python -m clinder`` and ``clinder``: the command line, guarded while Python still imports it."""
 
+from __future__ import annotations
+
+# Not signal, which imports enum first: this is for the time of imports.
+import _signal as signal  # type: ignore[import-not-found]
 import os
-import signal
-from typing import NoReturn
+
+TYPE_CHECKING = False  # typing's, whose import takes a while
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> NoReturn:

@@ -1,7 +1,8 @@
 """The signals that end clinder, for the two programs that it is: the command line and the Action. Knows no hub.
 
-A signal is deferred (it is noted, and the code that waits looks at it), or where nothing is lost by that, it raises
-`Signalled` in the main thread. In both cases the process ends within nine seconds of the first signal.
+A signal is noted, and the code that waits looks at it; or, where nothing is lost by that, it ends the process at once.
+In both cases the process ends within nine seconds of the first signal. No handler raises: in the middle of an import or
+of a destructor Python would show the exception and go on.
 """
 
 import _thread
@@ -44,14 +45,14 @@ class Signalled(BaseException):
 
 
 class Signals:
-    """The first of the signals that end a process, if one came, and what it does. At first it is deferred."""
+    """The first of the signals that end a process, if one came, and what it does. At first it is only noted."""
 
     def __init__(self) -> None:
         self.number: int | None = None  # of the first signal
         self.requested = threading.Event()  # set by the first signal
         self.news = "cancelled"  # what a person is told then
         self._came_at = 0.0
-        self._deferred = True
+        self._at_once = False
         self._spared: Collection[int] = ()
         self._outcome: int | None = None
 
@@ -70,8 +71,8 @@ class Signals:
         with suppress(RuntimeError):
             _thread.start_new_thread(self._end_at_last, (number,))
         write_at_once(2, f"\nclinder: {self.news}\n")
-        if not self._deferred:
-            raise Signalled(number)
+        if self._at_once:
+            os._exit(128 + number)
 
     def _end_at_last(self, number: int) -> None:
         time.sleep(_LAST_RESORT)
@@ -83,14 +84,15 @@ class Signals:
         """From now on tell a person who cancels why it takes a while."""
         self.news = "cancelled; making sure that no server is left, which may take some seconds"
 
-    def defer(self) -> None:
-        """Raise nothing from now on, but by check()."""
-        self._deferred = True
+    def end_at_once(self) -> None:
+        """From now on a signal ends the process at once, first of all one that was noted."""
+        self._at_once = True
+        if self.number is not None:
+            os._exit(128 + self.number)
 
-    def raise_at_once(self) -> None:
-        """Raise `Signalled` from now on, first of all for a signal that was deferred."""
-        self._deferred = False
-        self.check()
+    def defer(self) -> None:
+        """From now on a signal is only noted."""
+        self._at_once = False
 
     def check(self) -> None:
         """Raise `Signalled` if there was a signal."""

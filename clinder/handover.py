@@ -1,7 +1,7 @@
 """A target is launched, and its session handed over or stopped: one place for the command line and for the Action.
 
 A session is handed over whole, or it is not left behind. So from before the launch until after the hand-over a signal
-raises nothing: it asks the launch to end, it is looked at once more before the hand-over begins, and after that it
+is only noted: it asks the launch to end, it is looked at once more before the hand-over begins, and after that it
 changes nothing.
 """
 

@@ -35,9 +35,11 @@ def main() -> NoReturn:
     """Start a session and hand it to the job: what the Action runs first."""
     signals = Signals()
     signals.handle()
+    signals.end_at_once()
     log = Log(sys.stdout, signals)
     with redirect_stdout(log):
         code = _call(log, signals)
+    signals.defer()
     log.finish()
     signals.settle(code)
     os._exit(code)  # what Python does at its end is of no use here, and may wait for a stuck reader
@@ -47,10 +49,8 @@ def _call(log: Log, signals: Signals) -> int:
     """Start the session, show what is wrong, and return the exit code."""
     try:
         try:
-            signals.raise_at_once()
             _start(log, signals)
         finally:
-            signals.defer()
             log.close_group()
     except ClinderError as error:
         if isinstance(error, BuildFailed):

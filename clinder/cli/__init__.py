@@ -31,8 +31,10 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
     signals = Signals()
     signals.handle()
+    signals.end_at_once()
     progress = Progress(sys.stderr, signals, quiet=args.quiet)
     code = _call(args, signals, progress)
+    signals.defer()
     progress.close()
     signals.settle(code)
     os._exit(code)  # what Python does at its end is of no use here, takes a while, and may wait for a stuck reader
@@ -43,11 +45,7 @@ def _call(args: argparse.Namespace, signals: Signals, progress: "Progress") -> i
     from clinder.cli.commands import COMMANDS
 
     try:
-        try:
-            signals.raise_at_once()
-            return COMMANDS[args.name](args, signals, progress)
-        finally:
-            signals.defer()
+        return COMMANDS[args.name](args, signals, progress)
     except ClinderError as error:
         # The log of a build is right above, unless nobody was to see it.
         is_shown = isinstance(error, BuildFailed) and not args.quiet

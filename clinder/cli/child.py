@@ -3,23 +3,22 @@
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from clinder._signals import Signalled, Signals
+from clinder._signals import Signals
 
 # The command has so many seconds to end after a signal. What is left of a runner's ten is for stopping the session.
 _GRACE = 4.0
+_TICK = 0.05
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as a shell says it
 
 
 def run_command(words: list[str], env: dict[str, str], signals: Signals, tell: Callable[[str], None]) -> int:
-    """Run a command to its end and return its exit code. Raises `Signalled`; the command got that signal, too.
-
-    Signals are deferred before and after.
-    """
+    """Run a command to its end and return its exit code. Raises `Signalled`; the command got that signal, too."""
     signals.check()
     if _is_foreground():  # the keys of a terminal reach the command as well, and what they mean is the command's to say
         signals.spare(signal.SIGINT, signal.SIGQUIT)
@@ -33,15 +32,18 @@ def run_command(words: list[str], env: dict[str, str], signals: Signals, tell: C
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", signals: Signals) -> int:
-    try:
-        signals.raise_at_once()
-        code = process.wait()
-        signals.defer()
-    except Signalled as signalled:
-        signals.defer()
-        _end(process, signalled.number, signals.time_to_end(_GRACE))
-        raise
-    return code if code >= 0 else 128 - code
+    ended = threading.Event()
+
+    def wait() -> None:
+        process.wait()
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    while not ended.wait(_TICK):
+        if signals.number is not None:
+            _end(process, signals.number, signals.time_to_end(_GRACE))
+            signals.check()
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 
 def _end(process: "subprocess.Popen[bytes]", number: int, until: float) -> None:

@@ -92,12 +92,20 @@ def test_a_signal_is_deferred_and_the_first_one_counts() -> None:
     assert done.stderr == "\nclinder: cancelled\n"
 
 
-def test_a_signal_raises_where_that_was_asked_for() -> None:
+@pytest.mark.parametrize("before", [False, True])
+def test_a_signal_ends_the_process_at_once_where_that_was_asked_for(before: bool) -> None:
+    steps = ["signals.end_at_once()", "os.kill(os.getpid(), signal.SIGQUIT)"]
+    done = run("\n".join([*(reversed(steps) if before else steps), "print('not reached')"]))
+    assert (done.returncode, done.stdout) == (128 + signal.SIGQUIT, "")
+    assert done.stderr == "\nclinder: cancelled\n"
+
+
+def test_a_signal_in_the_middle_of_a_destructor_is_no_traceback() -> None:
     done = run(
-        "try:\n    signals.raise_at_once(); os.kill(os.getpid(), signal.SIGQUIT); time.sleep(9)\n"
-        "except _signals.Signalled as one:\n    print(one.number); signals.settle(0)"
+        "class Thing:\n    def __del__(self): os.kill(os.getpid(), signal.SIGTERM); time.sleep(1)\n"
+        "signals.end_at_once(); Thing()"
     )
-    assert (done.returncode, done.stdout) == (0, f"{signal.SIGQUIT}\n")
+    assert (done.returncode, done.stderr) == (143, "\nclinder: cancelled\n")
 
 
 def test_whatever_blocks_the_process_it_ends_in_time() -> None:

@@ -29,7 +29,7 @@ class Grace(NamedTuple):
 
 
 GRACE = Grace()
-_QUIET = 0.2  # seconds without a byte, after which all that had arrived is read
+_QUIET = 0.05  # seconds without a byte, after which all that had arrived is read; a live log pauses for longer
 
 
 class DeadlinePassed(Exception):

@@ -5,7 +5,8 @@ import os
 import signal
 
 for number in (signal.SIGINT, signal.SIGTERM):  # until clinder.action takes them over: nothing has begun yet
-    signal.signal(number, lambda number, _: os._exit(128 + number))
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, lambda number, _: os._exit(128 + number))
 
 from clinder.action import main  # noqa: E402
 

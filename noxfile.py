@@ -27,11 +27,12 @@ def install_hub(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff and mypy."""
+    """Ruff, mypy, and the order of the layers."""
     install(session, "requirements/dev.txt")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
+    session.run("lint-imports")
 
 
 @nox.session
@@ -59,6 +60,13 @@ def unit(session: nox.Session) -> None:
     session.run(
         "pytest", "-n", "auto", "tests/unit", "tests/faults", "tests/action/test_entrypoints.py", *session.posargs
     )
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Random trials of start, run and the Action, as many as one likes: nox -s soak -- 2000 --seed 7."""
+    install(session, "requirements/unit.txt")
+    session.run("python", "-m", "tests.soak", *session.posargs)
 
 
 @nox.session

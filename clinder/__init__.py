@@ -8,12 +8,14 @@ The names below are the whole public interface; they are imported when first use
 ``clinder --version`` does not wait for an HTTP library.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # typing's, whose import takes longer than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from clinder.errors import (
         BuildFailed,
         ClinderError,
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
         HubError,
         HubRefused,
         HubUnavailable,
+        LaunchCancelled,
         SessionError,
         SessionGone,
         SessionUnreachable,
@@ -43,6 +46,7 @@ _HOMES = {
     "HubError": "errors",
     "HubRefused": "errors",
     "HubUnavailable": "errors",
+    "LaunchCancelled": "errors",
     "RepoSpec": "spec",
     "Session": "session",
     "SessionError": "errors",
@@ -63,6 +67,7 @@ __all__ = [
     "HubError",
     "HubRefused",
     "HubUnavailable",
+    "LaunchCancelled",
     "RepoSpec",
     "Session",
     "SessionError",
@@ -80,6 +85,8 @@ def __getattr__(name: str) -> Any:
         home = _HOMES[name]
     except KeyError:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    from importlib import import_module
+
     return getattr(import_module(f"clinder.{home}"), name)
 
 

@@ -1,14 +1,22 @@
 """What every request of clinder has in common, and what went wrong with one, in a few words."""
 
 import http.client
+import os
+import re
 import socket
 import ssl
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from ipaddress import ip_address
+from queue import Empty, Queue
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from requests.utils import get_environ_proxies, select_proxy
 
 from clinder import __version__
@@ -25,17 +33,116 @@ NETWORK_ERRORS = (
 )
 
 
-class Client(requests.Session):
-    """A session of requests that says who it is, and sends no password that it finds in ~/.netrc to a hub."""
+# How often a wait for the network looks for a reason to end, in seconds.
+TICK = 0.05
 
-    def __init__(self) -> None:
+_T = TypeVar("_T")
+
+
+class Client(requests.Session):
+    """A session of requests that says who it is, sends no password from ~/.netrc, and can be ended from outside.
+
+    A name server, a handshake and headers that trickle in know of no deadline. So `interruptible` does the work in a
+    thread, and whoever waits for it can end its connections: `stop_reading` leaves what has arrived to be read.
+    """
+
+    def __init__(self, cookies: RequestsCookieJar | None = None) -> None:
         super().__init__()
+        if cookies is not None:
+            self.cookies = cookies
         self.headers["User-Agent"] = USER_AGENT
         self.auth = lambda request: request
         self.hooks["response"].append(_without_body)
+        self._sockets: list[socket.socket] = []
+        self._hung_up = False
+        self.mount("http://", _Adapter(self._keep))
+        self.mount("https://", _Adapter(self._keep))
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Send none after a redirect either."""
+
+    def interruptible(self, work: Callable[[], _T], check: Callable[[], None]) -> _T:
+        """Return the result of work, done in a thread. ``check`` is called meanwhile; what it raises ends the work."""
+        check()
+        # No SimpleQueue: its get() forgets the timeout when a signal comes at the end of it (CPython before 3.13).
+        results: Queue[tuple[_T | None, Exception | None]] = Queue()
+
+        def run() -> None:
+            try:
+                results.put((work(), None))
+            except Exception as error:  # noqa: BLE001  (raised again in the thread that waits)
+                results.put((None, error))
+
+        threading.Thread(target=run, daemon=True).start()
+        try:
+            while True:
+                check()
+                with suppress(Empty):
+                    result, error = results.get(timeout=TICK)
+                    break
+        except BaseException:
+            self.hang_up()
+            raise
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]
+
+    def stop_reading(self) -> None:
+        """Have every connection end behind what has arrived. Any thread may call this."""
+        self._shut_down(socket.SHUT_RD)
+
+    def hang_up(self) -> None:
+        """End every connection, those that are still to come as well. Any thread may call this."""
+        self._hung_up = True
+        self._shut_down(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End every connection and forget them."""
+        self.hang_up()
+        for connection in self._sockets:
+            connection.close()
+        super().close()
+
+    def _shut_down(self, how: int) -> None:
+        for connection in list(self._sockets):
+            with suppress(OSError):  # it has ended
+                connection.shutdown(how)
+
+    def _keep(self, connection: socket.socket) -> None:
+        # A duplicate: TLS takes the socket itself over, and must not be ended but by the system's own call.
+        duplicate = connection.dup()
+        self._sockets.append(duplicate)
+        if self._hung_up:
+            self._shut_down(socket.SHUT_RDWR)
+            duplicate.close()
+
+
+class _Adapter(HTTPAdapter):
+    """Requests' own adapter, whose new connections are told to the `Client`."""
+
+    def __init__(self, keep: Callable[[socket.socket], None]) -> None:
+        self._keep = keep
+        super().__init__()
+
+    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
+        """Return the pool of connections for a request (requests 2.32)."""
+        pool: Any = super().get_connection_with_tls_context(*args, **options)
+        if not hasattr(pool.ConnectionCls, "kept"):
+            pool.ConnectionCls = self._kept(pool.ConnectionCls)
+        return pool
+
+    def _kept(self, kind: Any) -> Any:
+        keep = self._keep
+
+        class Connection(kind):  # type: ignore[misc]
+            kept = True
+
+            def _new_conn(self) -> Any:
+                connection = super()._new_conn()
+                keep(connection)
+                return connection
+
+        return Connection
 
 
 def _without_body(response: requests.Response, **_: object) -> None:
@@ -49,9 +156,16 @@ def proxies(url: str) -> dict[str, str]:
     return {"no_proxy": urlsplit(url).hostname or ""} if is_loopback(url) else {}
 
 
-def is_proxied(url: str) -> bool:
-    """Tell whether a request to url goes to a proxy that the environment names."""
-    return not is_loopback(url) and select_proxy(url, get_environ_proxies(url)) is not None
+def proxy_of(url: str) -> str:
+    """Return the proxy that a request to url goes through, and the variable that names it; nothing without one."""
+    if is_loopback(url):
+        return ""
+    proxy = select_proxy(url, get_environ_proxies(url))
+    if proxy is None:
+        return ""
+    names = [name for name, value in os.environ.items() if name.lower().endswith("_proxy") and value == proxy]
+    shown = re.sub(r"//[^/]*@", "//...@", proxy[:500])
+    return f"{shown} (from {names[0]})" if names else shown
 
 
 def is_loopback(url: str) -> bool:

@@ -8,7 +8,8 @@
     │   ├── HubRefused          1  the hub said no for good: no such ref, banned, not a BinderHub
     │   │   └── BuildFailed     1  the repository's environment could not be built
     │   ├── HubUnavailable      3  the hub could not be reached, or kept failing
-    │   └── DeadlineExceeded    4  no session before the deadline
+    │   ├── DeadlineExceeded    4  no session before the deadline
+    │   └── LaunchCancelled     1  another thread ended the launch
     └── SessionError            1  something about a session
         ├── SessionGone         1  it has ended
         ├── WrongToken          1  the server is there and does not accept the token
@@ -70,6 +71,10 @@ class DeadlineExceeded(HubError):
     """The deadline passed while the hub was still building or launching."""
 
     exit_code = 4
+
+
+class LaunchCancelled(HubError):
+    """The launch ended because the caller's ``cancel`` event was set."""
 
 
 class SessionError(ClinderError):

@@ -9,7 +9,7 @@ import json
 import re
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
@@ -18,15 +18,17 @@ import requests
 from requests.auth import AuthBase
 from requests.models import PreparedRequest
 
-from clinder._http import NETWORK_ERRORS, Client, caused_by, describe, is_loopback, proxies
+from clinder._http import NETWORK_ERRORS, TICK, Client, caused_by, describe, is_loopback, proxies
 from clinder.errors import SessionError, SessionGone, SessionUnreachable, UsageError, WrongToken
 from clinder.spec import RepoSpec, check_url
-from clinder.text import strip_ansi
+from clinder.text import one_line
 
 # A proxy that can't reach the server right now answers 5xx; so long is it asked again before clinder gives up.
 _PATIENCE = 5.0
 
 _MAX_ANSWER = 1 << 16
+_MAX_LOCATION = 4000
+_MAX_TOKEN = 4096  # characters; JupyterHub's have 32, a JWT some hundred
 
 
 class SessionStatus(NamedTuple):
@@ -62,9 +64,10 @@ class Session:
         launch_url: str | None = None,
     ) -> None:
         self.url = check_url(url, "a session's URL", secret=True)
-        if not re.fullmatch(r"[!-~]+", token):
+        if not re.fullmatch(r"[!-~]+", token[: _MAX_TOKEN + 1]) or len(token) > _MAX_TOKEN:
             raise UsageError(
-                "The token is empty or has blanks or control characters in it.", "Expected visible ASCII characters."
+                "The token is empty or too long, or has blanks or control characters in it.",
+                "Expected visible ASCII characters.",
             )
         self.token = token
         self.hub = hub
@@ -142,21 +145,10 @@ class Session:
     def status(self, timeout: float = 10) -> SessionStatus:
         """Return what the server says of itself.
 
-        ``timeout`` is in seconds, for each wait on the network; one that is in trouble is asked for five seconds more.
-        Raises `SessionGone`, `WrongToken` or `SessionUnreachable`.
+        ``timeout`` is one deadline in seconds for everything; a server that is in trouble is asked again for five of
+        them. Raises `SessionGone`, `WrongToken` or `SessionUnreachable`.
         """
-        answer = self._ask("GET", "api/status", timeout)
-        if answer.gone:
-            raise SessionGone("The session is gone: its server has ended.", "Start a new one: clinder start")
-        said = answer.json
-        if answer.status != 200 or not isinstance(said, dict) or "kernels" not in said:
-            raise self._refusal(answer)
-        return SessionStatus(
-            started=_words(said.get("started")),
-            last_activity=_words(said.get("last_activity")),
-            kernels=_count(said["kernels"]),
-            connections=_count(said.get("connections")),
-        )
+        return status_of(self, timeout)
 
     def stop(self, timeout: float = 10) -> bool:
         """Shut the server down; return whether it was there. A session that is gone already is no error.
@@ -164,80 +156,120 @@ class Session:
         ``timeout`` is as for status(). Raises `WrongToken`, or `SessionUnreachable` when nobody can say whether the
         server still runs.
         """
-        answer = self._ask("POST", "api/shutdown", timeout)
+        asker = _Asker(self, timeout)
+        answer = asker.ask("POST", "api/shutdown")
         # Both a live server, to a wrong token, and JupyterHub, in place of one that is gone, answer a POST with 403 and
         # a page. A GET tells them apart, and api needs no token.
-        if answer.gone or (answer.status == 403 and self._ask("GET", "api", timeout).gone):
+        if answer.is_gone or (answer.status == 403 and asker.ask("GET", "api").is_gone):
             return False
         # A page with status 200 is somebody's login or error page; jupyter-server's own answer is empty.
         if answer.status in (200, 204) and not answer.is_page:
             return True
-        raise self._refusal(answer)
+        raise _refusal(self, answer)
 
-    def _ask(self, method: str, path: str, timeout: float) -> "_Answer":
-        """Return the first answer that says something, asking again while the network or a proxy is in trouble."""
+
+def status_of(session: Session, timeout: float, check: Callable[[], None] | None = None) -> SessionStatus:
+    """Return what `Session.status` returns. ``check`` is called meanwhile; what it raises ends the call."""
+    answer = _Asker(session, timeout, check).ask("GET", "api/status")
+    if answer.is_gone:
+        raise SessionGone("The session is gone: its server has ended.", "Start a new one: clinder start")
+    content = answer.json
+    if answer.status != 200 or not isinstance(content, dict) or "kernels" not in content:
+        raise _refusal(session, answer)
+    return SessionStatus(
+        started=_as_text(content.get("started")),
+        last_activity=_as_text(content.get("last_activity")),
+        kernels=_as_count(content["kernels"]),
+        connections=_as_count(content.get("connections")),
+    )
+
+
+def _refusal(session: Session, answer: "_Answer") -> SessionError:
+    """Return the error that says that an answer is not what was asked for."""
+    if answer.status in (401, 403):
+        return WrongToken(
+            f"The server does not accept this token: {session.url} (HTTP {answer.status}).",
+            "Use the URL and token of one and the same session.",
+        )
+    kind = "a web page" if answer.is_page else "an answer that is not Jupyter Server's"
+    return SessionUnreachable(
+        f"HTTP {answer.status} and {kind} came from {session.url}",
+        "Is that the URL of a session (https://hub/user/x/)? If it is, the server may still be running.",
+    )
+
+
+class _Asker:
+    """The requests of one call, under one deadline that holds whatever the server does."""
+
+    def __init__(self, session: Session, timeout: float, check: Callable[[], None] | None = None) -> None:
         if not timeout > 0:
             raise UsageError(f"The timeout must be more than 0 seconds, not {timeout:g}.")
-        give_up = time.monotonic() + min(_PATIENCE, timeout)
+        self._session = session
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+        self._also_check = check
+
+    def ask(self, method: str, path: str) -> "_Answer":
+        """Return the first answer that says something; ask again while the network or a proxy is in trouble.
+
+        One 503 with JupyterHub's page may be passing trouble of its proxy. When it stays, the server has ended.
+        """
+        began = time.monotonic()
+        patience = min(_PATIENCE, self._timeout)
         while True:
+            is_last = time.monotonic() - began >= patience
             try:
-                answer = self._ask_once(method, path, timeout)
-                if answer.status < 500 or answer.gone or time.monotonic() >= give_up:
+                answer = self._ask_once(method, path)
+                if answer.may_be_gone and is_last and patience == _PATIENCE:
+                    answer.is_gone = True
+                if is_last or answer.is_gone or answer.status < 500:
                     return answer
             except SessionUnreachable:
-                if time.monotonic() >= give_up:
+                if is_last or time.monotonic() >= self._deadline:
                     raise
-            time.sleep(1)
+            self._pause(min(1.0, max(0.0, began + patience - time.monotonic())))
 
-    def _ask_once(self, method: str, path: str, timeout: float) -> "_Answer":
-        try:
-            with (
-                Client() as http,
-                http.request(
-                    method,
-                    self.url + path,
-                    auth=_TokenAuth(self.token),
-                    headers={"Accept": "application/json"},
-                    timeout=(min(timeout, 5), timeout),
-                    proxies=proxies(self.url),
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
-            ):
-                return _Answer(response.status_code, response.headers, _body(response))
-        except requests.exceptions.Timeout:
+    def _pause(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (rest := until - time.monotonic()) > 0:
+            self._check()
+            time.sleep(min(rest, TICK))
+
+    def _check(self) -> None:
+        if self._also_check is not None:
+            self._also_check()
+        if time.monotonic() >= self._deadline:
             raise SessionUnreachable(
-                f"The server did not answer within {timeout:g} seconds: {self.url}",
+                f"The server did not answer within {self._timeout:g} seconds: {self._session.url}",
                 "It may still be running: try again.",
-            ) from None
+            )
+
+    def _ask_once(self, method: str, path: str) -> "_Answer":
+        url = self._session.url
+        try:
+            with Client() as http:
+                return http.interruptible(lambda: self._request(http, method, path), self._check)
         except NETWORK_ERRORS as error:
-            if is_loopback(self.url) and caused_by(error, ConnectionRefusedError):
+            if is_loopback(url) and caused_by(error, ConnectionRefusedError):
                 return _Answer(410, {}, b"")  # on this very machine, a closed port is a server that has ended
             raise SessionUnreachable(
-                f"The server could not be reached: {self.url}: {describe(error)}.",
+                f"The server could not be reached: {url}: {describe(error)}.",
                 "It may still be running: check the network and try again.",
             ) from None
 
-    def _refusal(self, answer: "_Answer") -> SessionError:
-        if answer.status in (401, 403):
-            return WrongToken(
-                f"The server does not accept this token: {self.url} (HTTP {answer.status}).",
-                "Use the URL and token of one and the same session.",
-            )
-        kind = "a web page" if answer.is_page else "an answer that is not Jupyter Server's"
-        return SessionUnreachable(
-            f"HTTP {answer.status} and {kind} came from {self.url}",
-            "Is that the URL of a session (https://hub/user/x/)? If it is, the server may still be running.",
-        )
-
-
-def give_up(session: Session, timeout: float = 10) -> str:
-    """Stop a server that nobody will use; return what became of it, in a sentence."""
-    try:
-        session.stop(timeout)
-    except SessionError as error:
-        return f"The server that the hub had launched is left. {error.message}"
-    return "The server that the hub had launched was stopped."
+    def _request(self, http: Client, method: str, path: str) -> "_Answer":
+        url = self._session.url
+        with http.request(
+            method,
+            url + path,
+            auth=_TokenAuth(self._session.token),
+            headers={"Accept": "application/json"},
+            timeout=(min(self._timeout, 5), self._timeout + 1),  # the deadline comes first
+            proxies=proxies(url),
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            return _Answer(response.status_code, response.headers, _body(response))
 
 
 def _body(response: requests.Response) -> bytes:
@@ -249,37 +281,35 @@ def _body(response: requests.Response) -> bytes:
 
 
 class _Answer:
-    """What an HTTP answer says about a session."""
+    """What an HTTP answer says about a session.
+
+    A session that has ended has others answer in its place (measured, JupyterHub 6.1). First the proxy says 503, with
+    JupyterHub's page; so it does in passing trouble. When JupyterHub has removed the route, it redirects a GET to
+    ``/hub/user/...`` (and one of a person who has no login to ``/hub/login``, which is no proof). Elsewhere 404, 410 or
+    424.
+    """
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status = status
         # jupyter-server's empty answers are called HTML as well.
         self.is_page = headers.get("Content-Type", "").lower().startswith("text/html") and bool(body.strip())
-        self.gone = self._is_gone(headers, body)
+        self.may_be_gone = status == 503 and (b"JupyterHub" in body or b"/hub/" in body)
+        location = headers.get("Location", "")[:_MAX_LOCATION].partition("?")[0]
+        # A server that runs says 404 as well, with a page of its own, to an address that is not quite its own.
+        self.is_gone = (status in (302, 307) and "/hub/user/" in location) or (
+            status in (404, 410, 424) and b"<title>Jupyter Server" not in body
+        )
         try:
             self.json: Any = json.loads(body)
         except (ValueError, RecursionError):
             self.json = None
 
-    def _is_gone(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Tell a session that has ended, as others answer in its place (measured, JupyterHub 6.1).
 
-        First the proxy says 503, with JupyterHub's page. When JupyterHub has removed the route, it redirects a GET to
-        ``/hub/user/...``. Elsewhere 404, 410 or 424.
-        """
-        if self.status == 503:
-            return b"JupyterHub" in body or b"/hub/" in body
-        if self.status in (302, 307):
-            return "/hub/" in headers.get("Location", "")
-        # A server that runs says 404 as well, with a page of its own, to an address that is not quite its own.
-        return self.status in (404, 410, 424) and b"<title>Jupyter Server" not in body
+def _as_text(value: Any) -> str:
+    return one_line(value, 100) if isinstance(value, str) else ""
 
 
-def _words(value: Any) -> str:
-    return strip_ansi(value) if isinstance(value, str) else ""
-
-
-def _count(value: Any) -> int:
+def _as_count(value: Any) -> int:
     return int(value) if isinstance(value, int) else 0
 
 

@@ -42,6 +42,8 @@ def strip_controls(text: str) -> str:
 
     A carriage return, with which progress bars overwrite themselves, becomes a newline.
     """
+    if text.isascii() and text.removesuffix("\n").isprintable():  # most lines of a log, in a fifth of the time
+        return text
     return _OBEYED.sub(_replacement, text) if _SUSPECT.search(text) else text
 
 

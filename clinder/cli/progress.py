@@ -1,140 +1,134 @@
-"""How a launch is shown to a person: a live line on a terminal, plain lines elsewhere. Takes events, decides nothing.
-
-A thread writes ten times a second what has come since: a log of 200,000 lines costs a few hundred writes, nobody sees
-the difference, and the elapsed time on the live line goes on while the hub is silent.
-"""
+"""How a launch is shown to a person: a live line on a terminal, plain lines elsewhere. It decides nothing."""
 
 import os
-import threading
 import time
-from collections import deque
-from types import TracebackType
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
-from clinder.launch.events import OWN_PHASES, Event
-from clinder.text import escape_ci_commands, strip_ansi
+from clinder._signals import Signals
+from clinder.launch.events import FAILED_PHASES, OWN_PHASES, Event
+from clinder.output import Kept, Writer, push_share
+from clinder.text import escape_ci_commands, fit_width, strip_ansi
 
-_BEAT = 0.1
-_MOST_PENDING = 200  # lines; a slow reader slows the launch down instead of filling the memory
+_UNLOGGED_PHASES = FAILED_PHASES | OWN_PHASES
 
 _RESET = "\x1b[0m"
+_ERASE_LINE = "\r\x1b[K"
+_MOMENT = 0.5  # seconds that a session's address waits for the reader of the log
 
 
 class Progress:
-    """Shows events on a stream. A context manager; `show` is made to be an ``on_event``."""
+    """Shows events, and what clinder itself has to say, on a stream; `show` is made to be an ``on_event``.
 
-    def __init__(self, stream: TextIO | None) -> None:
-        """Show on that stream (standard error, most likely), or nowhere: None."""
+    ``deadline`` (of `time.monotonic`) is when nobody waits for a slow reader any more; a signal has the same effect.
+    """
+
+    def __init__(self, stream: TextIO, signals: Signals, *, quiet: bool = False) -> None:
+        self.deadline = float("inf")
+        self._signals = signals
+        self._quiet = quiet
         self._stream = stream
-        self._live = stream is not None and stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._colour = self._live and not os.environ.get("NO_COLOR")
-        self._lock = threading.Lock()
-        self._done = threading.Event()
         self._began = time.monotonic()
-        self._pending: deque[str] = deque()
         self._phase = ""
-        self._detail = ""  # how much of the image is pushed
+        self._log_phase = ""  # the same while its events are nothing but lines of the log
+        self._share = ""  # how much of the image is pushed
         self._line = ""  # the live line, as it stands on the terminal
-
-    def __enter__(self) -> "Progress":
-        if self._stream is not None:
-            threading.Thread(target=self._beat, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        self._writer = Writer(stream, compose=self._compose, hurry=self._is_urgent)
+        self._write = self._writer.write
 
     def note(self, text: str) -> None:
         """Show a line of clinder's own."""
-        self._add(f"{self._bold('clinder:')} {text}\n")
+        self._writer.write(Kept(f"{self._bold('clinder:')} {text}\n"))
 
     def show(self, event: Event) -> None:
         """Show an event: its message, and its phase when that is a new one."""
-        phase, message, data = event
-        if phase != self._phase:
-            self._detail, self._phase = "", phase
-            if phase not in OWN_PHASES:
-                self._add(f"{self._bold(f'==> {phase}')} ({_elapsed(time.monotonic() - self._began)})\n")
-        if phase in OWN_PHASES:
-            self.note(message)
-            return
-        if phase == "pushing" and (share := pushed(data.get("progress"))):
-            # On the live line it is always the newest; elsewhere each figure is a line, once.
-            message = "" if self._live or share == self._detail else f"{message.rstrip()} {share}"
-            self._detail = share
+        message = event.message
+        if event.phase != self._log_phase:
+            message = self._enter_or_tell(event)
         if "\x1b" in message:
             message = f"{message.rstrip()}{_RESET}" if self._colour else strip_ansi(message)
         if message:
-            self._add(message if message.endswith("\n") else message + "\n")
+            self._write(message if message[-1] == "\n" else message + "\n")
+
+    def pause(self) -> None:
+        """Take the live line away, and give the reader of what was shown a moment to take it."""
+        self._enter("")
+        if self._live:
+            self._writer.write(Kept())
+        until = time.monotonic() + _MOMENT
+        if self._writer.drain(lambda: until):
+            self._writer.finish()
 
     def close(self) -> None:
-        """Write what is left and take the live line away. What comes after is not shown."""
-        self._done.set()
-        with self._lock:
-            self._phase = ""
-            self._paint()
-            self._stream = None
+        """Write what is left, as long as there is a reader; after a signal clinder's own words alone."""
+        self._enter("")
+        now = time.monotonic()
+        self._writer.finish(lambda: self._signals.time_for_words(now))
+
+    def _enter_or_tell(self, event: Event) -> str:
+        """Show a phase that begins, or note clinder's own words; return what else of the event is shown."""
+        phase, message, data = event
+        if self._quiet:
+            if phase == "stopping":
+                self.note(message)
+            return ""
+        if phase in _UNLOGGED_PHASES:
+            self._enter("")
+            if phase in OWN_PHASES:
+                self.note(message)
+            return ""  # of a failure the error, or the line about the next try, has the hub's words
+        if phase != self._phase:
+            self._enter(phase)
+        return self._pushing(message, data) if phase == "pushing" else message
+
+    def _enter(self, phase: str) -> None:
+        self._share, self._phase = "", phase
+        self._log_phase = "" if phase == "pushing" else phase
+        if phase:
+            self._write(f"{self._bold(f'==> {phase}')} ({_elapsed(time.monotonic() - self._began)})\n")
+
+    def _pushing(self, message: str, data: Mapping[str, Any]) -> str:
+        """Return what is shown of an event of the push: its newest figure, once."""
+        share = push_share(data.get("progress"))
+        if not share:
+            return message
+        news = "" if self._live or share == self._share else f"{message.rstrip()} {share}"  # the live line has it
+        self._share = share
+        return news
 
     def _bold(self, text: str) -> str:
         return f"\x1b[1m{text}{_RESET}" if self._colour else text
 
-    def _add(self, text: str) -> None:
-        if self._stream is None:
-            return
-        self._pending.append(text)
-        if len(self._pending) > _MOST_PENDING:
-            with self._lock:
-                self._paint()
+    def _is_urgent(self) -> bool:
+        return self._signals.number is not None or time.monotonic() >= self.deadline
 
-    def _beat(self) -> None:
-        while not self._done.wait(_BEAT):
-            with self._lock:
-                self._paint()
+    # In the writer's thread
 
-    def _paint(self) -> None:
-        """Write what is pending, and on a terminal the live line below it. The lock is held."""
-        if self._stream is None:
-            return
-        text = "".join([self._pending.popleft() for _ in range(len(self._pending))])  # whole lines
-        text = text if self._live else escape_ci_commands(text)
-        line = self._status() if self._live and self._phase else ""
+    def _compose(self, text: str) -> str:
+        """Return whole lines as they are written, and on a terminal the live line below them."""
+        if not self._live:
+            return escape_ci_commands(text)
+        line = self._live_line()
         if not text and line == self._line:
-            return
-        if self._line:
-            text = "\r\x1b[K" + text
+            return ""
+        erase = _ERASE_LINE if self._line else ""
         self._line = line
-        try:
-            self._stream.write(text + line)
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._stream = None  # nobody is watching any more, which is no reason to end the launch
+        return erase + text + line
 
-    def _status(self) -> str:
-        text = " ".join(filter(None, [self._phase, self._detail, _elapsed(time.monotonic() - self._began)]))
-        assert self._stream is not None
+    def _live_line(self) -> str:
+        phase = self._phase
+        if not phase:
+            return ""
+        text = " ".join(filter(None, [phase, self._share, _elapsed(time.monotonic() - self._began)]))
         try:
             width = os.get_terminal_size(self._stream.fileno()).columns or 80
         except OSError:
             width = 80
-        return self._bold(text[: width - 1])
+        return self._bold(fit_width(text, width - 1))
 
 
 def _elapsed(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     return f"{minutes}:{seconds:02}"
-
-
-def pushed(progress: object) -> str:
-    """Return how much of an image is pushed, in tens of percent: ``{layer: {"current": bytes, "total": bytes}}``."""
-    if not isinstance(progress, dict):
-        return ""
-    layers = [layer for layer in progress.values() if isinstance(layer, dict)]
-    current = sum(_number(layer.get("current")) for layer in layers)
-    total = sum(_number(layer.get("total")) for layer in layers)
-    return f"{int(10 * min(current / total, 1)) * 10}%" if total > 0 else ""
-
-
-def _number(value: object) -> float:
-    return value if isinstance(value, int | float) and 0 <= value < 1e18 else 0

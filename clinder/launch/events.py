@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from sseclient import SSEClient
 
-from clinder.text import strip_controls
+from clinder.text import strip_ansi, strip_controls
 
 # A line of a log is a few kilobytes. What is longer than this is cut, so that nothing a hub sends fills the memory.
 MAX_EVENT_BYTES = 1 << 18
@@ -41,32 +41,43 @@ class Event(NamedTuple):
         return f"Event(phase={self.phase!r}, message={self.message!r})"
 
 
-def read(chunks: Iterable[bytes]) -> Iterator[Event]:
+def iter_events(chunks: Iterable[bytes]) -> Iterator[Event]:
     """Yield the events in a stream of bytes, each as soon as its last byte is there, in constant memory."""
     # Latin-1 maps every byte to one character and back, so the strict decoder of sseclient never meets a byte that it
     # can't decode; the real decoding happens here, an event at a time, where no character is cut in two.
     for event in SSEClient(_lines(chunks), char_enc="latin-1").events():
         data = event.data
-        yield parse(data if data.isascii() else data.encode("latin-1").decode("utf-8", "replace"))
+        yield parse_event(data if data.isascii() else data.encode("latin-1").decode("utf-8", "replace"))
 
 
-_DECODER = json.JSONDecoder()  # its raw_decode() takes half the time of json.loads(), for each line of a log
+def _bounded_int(digits: str) -> int:
+    """Return a number of JSON; Python refuses to read one of thousands of digits, which must not hide its event."""
+    return int(digits[:400])
 
 
-def parse(data: str) -> Event:
-    """Return the event in the data field of one server-sent event."""
+# Its raw_decode() takes half the time of json.loads(), for each line of a log.
+_DECODER = json.JSONDecoder(parse_int=_bounded_int)
+
+_UNREADABLE = Event("unknown", "", {})
+
+
+def parse_event(data: str) -> Event:
+    """Return the event in the data field of one server-sent event.
+
+    What is no JSON object gives an event without a message: it may hold a token, so nothing of it is shown.
+    """
     try:
         content, end = _DECODER.raw_decode(data := data.strip())
         if end < len(data):
-            raise ValueError("more than one object")
+            return _UNREADABLE
         phase, message = content.get("phase"), content.get("message")
         if not isinstance(message, str):
             message = "" if message is None else json.dumps(message)
     except (ValueError, RecursionError, AttributeError):
-        return Event("unknown", strip_controls(data), {})
+        return _UNREADABLE
     if phase not in _PHASES:
-        phase = re.sub(r"[^\w .-]", "", phase)[:40] if isinstance(phase, str) else ""
-        phase = "" if phase in OWN_PHASES else phase
+        phase = re.sub(r"[^\w .-]", "", phase[:200])[:40] if isinstance(phase, str) else ""
+        phase = "" if phase in OWN_PHASES else strip_ansi(phase)
     return Event(phase or "unknown", strip_controls(message), content)
 
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.action.runner import ROOT
-from tests.git import copy_this_tree
 from tests.hub.conftest import hub as hub  # the fixture, for the tests here as well
+from tests.support.git import copy_this_tree
+from tests.support.runner import ROOT
 
 
 def executable(name: str) -> str:

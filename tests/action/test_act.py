@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import fcntl
-import json
-import os
-import re
 import subprocess
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.action.conftest import docker, executable, lock
-from tests.action.runner import ROOT, Job
-from tests.faults.server import TOKEN, FaultyHub
+from tests.action.conftest import docker, lock
 from tests.hub.serve import RealHub
-from tests.hub.test_clinder import user
-from tests.hub.test_harness import running, wait_until
-from tests.hub.test_myst import project, show
+from tests.support.act import RUNNER, Act, edited
+from tests.support.hub import TOKEN, FaultyHub
+from tests.support.myst import project, show
+from tests.support.runner import ROOT, Job
+from tests.support.session import running, user, wait_until
 
 __all__ = ["project"]  # a fixture
 
 EXAMPLE = ROOT / "examples" / "workflows" / "myst.yml"
 USES = "      - uses: org/clinder-action@v1\n"
 INSTALL = "      - run: npm install --global mystmd@1\n"
-RUNNER = "clinder-act-runner"  # see .ci/docker/act-image
 BUILT_BY_ACT = "act-org-clinder-action-v1-dockeraction"  # act makes the name up, the same for all
 
 
@@ -78,77 +72,6 @@ def test_under_act_steps_that_share_a_name_stop_their_own_sessions(tmp_path: Pat
 # Whole workflows
 
 
-class Act:
-    """act, in a repository of its own; `messages` is what the last run logged, by step."""
-
-    def __init__(self, repository: Path, checkout: Path, home: Path) -> None:
-        self.repository = repository
-        self.checkout = checkout
-        self.home = home
-        self._git("init", "--quiet", "--initial-branch", "main")
-        self._git("remote", "add", "origin", "https://github.com/org/repo")
-
-    def _git(self, *words: str) -> str:
-        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgSign=false"]
-        command = ["git", *identity, *words]
-        return subprocess.run(command, cwd=self.repository, check=True, capture_output=True, text=True).stdout.strip()
-
-    def commit_all(self) -> str:
-        """Commit everything; return the commit."""
-        self._git("add", "--all")
-        self._git("commit", "--quiet", "--message", "x")
-        return self._git("rev-parse", "HEAD")
-
-    def __call__(self, workflow: str, event: str = "push", payload: dict[str, Any] | None = None) -> int:
-        """Commit the workflow and run it; return act's exit code."""
-        path = self.repository / ".github" / "workflows" / "workflow.yml"
-        path.parent.mkdir(parents=True)
-        path.write_text(workflow)
-        return self.run(path, event, payload)
-
-    def run(
-        self,
-        workflow: Path,
-        event: str = "push",
-        payload: dict[str, Any] | None = None,
-        repositories: dict[str, Path] | None = None,
-    ) -> int:
-        """Commit everything and run a workflow; `repositories` are on this machine. Return act's exit code."""
-        # By its workflow's name and its own act names a job's container, and removes one that has that name already.
-        text = f"\n{workflow.read_text()}"
-        workflow.write_text(edited("\nname: ", f"\nname: {uuid.uuid4().hex} ", text))
-        self.commit = self.commit_all()
-        self.home.mkdir()
-        (self.home / "event.json").write_text(json.dumps(payload or {}))
-        command = [executable("act"), event, "--json", "--rm", "--bind", "--network", "host", "--no-cache-server"]
-        command += ["--platform", f"ubuntu-latest={RUNNER}", "--pull=false"]
-        command += ["--local-repository", f"org/clinder-action@v1={self.checkout}"]
-        command += ["--workflows", str(workflow)]
-        for name, path in (repositories or {}).items():
-            command += ["--local-repository", f"{name}={path}"]
-        command += ["--eventpath", str(self.home / "event.json")]
-        # Nothing of this machine's own act may decide a test.
-        env = {
-            **os.environ,
-            "HOME": str(self.home),
-            "XDG_CACHE_HOME": str(self.home),
-            "XDG_CONFIG_HOME": str(self.home),
-        }
-        with lock("act", fcntl.LOCK_SH):
-            done = subprocess.run(
-                command, cwd=self.repository, env=env, capture_output=True, text=True, check=False, timeout=300
-            )
-        self.log = done.stdout + done.stderr
-        objects = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        self.messages = [(str(one.get("stage")), one["msg"].rstrip("\n")) for one in objects if "msg" in one]
-        return done.returncode
-
-    def said(self, stage: str, pattern: str) -> list[str]:
-        """What the first group of the pattern is in the messages of a stage, Main or Post, in their order."""
-        found = [re.fullmatch(pattern, message) for each, message in self.messages if each == stage]
-        return [match[1] for match in found if match]
-
-
 @pytest.fixture
 def act(engine: None, checkout: Path, project: Path, tmp_path: Path) -> Iterator[Act]:  # noqa: ARG001
     docker("image", "inspect", RUNNER)  # .ci/docker/act-image makes it
@@ -158,11 +81,6 @@ def act(engine: None, checkout: Path, project: Path, tmp_path: Path) -> Iterator
         nameless = ["--filter", "dangling=true", "--filter", "label=org.opencontainers.image.title=clinder"]
         left = docker("image", "ls", "--quiet", *nameless).split()
         subprocess.run(["docker", "image", "rm", BUILT_BY_ACT, *left], check=False, capture_output=True)
-
-
-def edited(old: str, new: str, text: str) -> str:
-    assert text.count(old) == 1, f"the example has changed: {old}"
-    return text.replace(old, new)
 
 
 def example(hub: RealHub) -> str:

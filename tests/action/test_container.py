@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.action.conftest import docker
-from tests.action.runner import Job, Step
-from tests.action.test_entrypoints import commits
 from tests.hub.serve import RealHub
-from tests.hub.test_clinder import never_within, user
-from tests.hub.test_harness import running, wait_until
-from tests.hub.test_myst import myst_executable, project, show
+from tests.support.git import commits
+from tests.support.myst import myst_executable, project, show
+from tests.support.runner import Job, Step
+from tests.support.session import never_within, running, user, wait_until
 
 __all__ = ["project"]  # a fixture
 

@@ -14,12 +14,11 @@ import pytest
 import yaml
 
 from tests.action.conftest import docker
-from tests.action.runner import ROOT
-from tests.action.test_act import RUNNER, Act, edited
 from tests.hub.serve import RealHub
-from tests.hub.test_clinder import user
-from tests.hub.test_harness import wait_until
-from tests.hub.test_myst import outputs
+from tests.support.act import RUNNER, Act, edited
+from tests.support.myst import outputs
+from tests.support.runner import ROOT
+from tests.support.session import user, wait_until
 
 pytestmark = pytest.mark.docker
 

@@ -1,17 +1,21 @@
 """The Action's two steps as a runner sees them, against a hub that does what it is told to. No container needed."""
 
+import os
 import re
 import signal
-import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.action.runner import Job, Log, Step
+from clinder._signals import Signalled, Signals
+from clinder.action import log as action_log
 from tests.conftest import SIGNALLED_AS_IT_RETURNS, Clinder
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
+from tests.support.git import commits
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
+from tests.support.runner import Job, Log, Step
 
 HOSTILE = [
     "::error::owned",
@@ -89,13 +93,20 @@ def test_a_workflow_of_the_node_action_runs_unchanged(tmp_path: Path) -> None:
         assert {"url", "token"} <= main.outputs.keys()
 
 
-@pytest.mark.parametrize("deleted", [False, True])
-def test_on_a_pull_request_the_head_is_launched_from_its_fork(tmp_path: Path, deleted: bool) -> None:
-    head = {"sha": "b" * 40, "repo": None if deleted else {"full_name": "fork/repo"}}
+def test_on_a_pull_request_the_head_is_launched_from_its_fork(tmp_path: Path) -> None:
+    head = {"sha": "b" * 40, "repo": {"full_name": "fork/repo"}}
     with FaultyHub() as hub:
         the_job = job(tmp_path, event=("pull_request", {"pull_request": {"head": head}}))
         assert the_job.main(hub_url=hub.url).finish().code == 0
-        assert hub.builds[0].path == f"/build/gh/{'org' if deleted else 'fork'}/repo/{'b' * 40}"
+        assert hub.builds[0].path == f"/build/gh/fork/repo/{'b' * 40}"
+
+
+def test_the_head_of_a_deleted_fork_is_said_to_be_on_no_branch_and_no_hub_is_asked(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path, event=("pull_request", {"pull_request": {"head": {"sha": "b" * 40, "repo": None}}}))
+        main = the_job.main(hub_url=hub.url).finish()
+        assert (main.code, hub.requests) == (2, [])
+        assert "fork of this pull request was deleted" in str(main.log.raw)
 
 
 def test_on_a_server_of_ones_own_the_repository_is_a_git_url(tmp_path: Path) -> None:
@@ -170,24 +181,6 @@ def test_the_hub_of_myst_yml_is_used_and_gets_no_build_token(tmp_path: Path) -> 
         [(_, message)] = main.log.named("error")
         assert "is not sent to" in message
         assert len(hub.requests) == asked
-
-
-def git(directory: Path, *words: str) -> str:
-    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgSign=false"]
-    command = ["git", *identity, *words]
-    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def commits(directory: Path) -> tuple[str, str]:
-    """Make a repository with two commits, of the environment and of prose; return both."""
-    git(directory, "init", "--quiet")
-    made = []
-    for name in ("requirements.txt", "prose.md"):
-        (directory / name).write_text("numpy\n")
-        git(directory, "add", name)
-        git(directory, "commit", "--quiet", "--message", name)
-        made.append(git(directory, "rev-parse", "HEAD"))
-    return made[0], made[1]
 
 
 def test_an_image_is_reused_and_log_and_summary_say_what_for(tmp_path: Path) -> None:
@@ -443,3 +436,18 @@ def test_cancelling_leaves_no_server(tmp_path: Path, phase: str) -> None:
         assert step.finish().code == 128 + signal.SIGINT
         assert hub.launched == hub.stopped == (phase == "launching")
         assert step.outputs == step.env == step.state == {}
+
+
+def test_a_signal_ends_the_wait_for_a_runner_that_does_not_read() -> None:
+    reader, writer = os.pipe()
+    signals = Signals()
+    with os.fdopen(writer, "w") as stream:
+        log = action_log.Log(stream, signals)
+        for _ in range(20):
+            log.write(f"{'x' * 8000}\n")
+        threading.Timer(0.5, lambda: setattr(signals, "number", signal.SIGTERM)).start()
+        began = time.monotonic()
+        with pytest.raises(Signalled):
+            log.deliver_masks()
+        assert time.monotonic() - began < 5
+        os.close(reader)  # what the thread still writes fails

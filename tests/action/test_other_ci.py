@@ -13,13 +13,12 @@ import pytest
 import yaml
 
 from tests.action.conftest import docker, executable
-from tests.action.runner import ROOT
-from tests.action.test_act import RUNNER
-from tests.action.test_entrypoints import git
 from tests.hub.serve import HERE, RealHub
-from tests.hub.test_clinder import user
-from tests.hub.test_harness import wait_until
-from tests.hub.test_myst import project, show
+from tests.support.act import RUNNER
+from tests.support.git import git
+from tests.support.myst import project, show
+from tests.support.runner import ROOT
+from tests.support.session import user, wait_until
 
 __all__ = ["project"]  # a fixture
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import NamedTuple
 
-from tests.action.runner import ROOT
+from tests.support.runner import ROOT
 
 # What an owner types once, with the keys to everything: nobody else can, and no test may.
 FOR_OWNERS = "docs/how-to/publish-a-release.md"
@@ -67,3 +67,10 @@ def blocks(page: Path) -> Iterator[Block]:
 def all_blocks(language: str) -> list[Block]:
     """The blocks in one language on all pages."""
     return [block for page in pages() for block in blocks(page) if block.language == language]
+
+
+def command(name: str) -> str:
+    """Return the README's command below the comment with this name."""
+    found = re.search(rf"<!-- {name} -->\n```sh\n(.*)\n```", (ROOT / "README.md").read_text())
+    assert found, f"the README has no one-line command {name}"
+    return found[1]

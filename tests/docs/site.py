@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.hub.test_myst import outputs
+from tests.support.myst import outputs
 
 
 def page(project: Path, slug: str) -> Any:

@@ -24,10 +24,10 @@ import yaml
 from clinder import RepoSpec, Session
 from tests.action.conftest import executable
 from tests.conftest import Clinder
-from tests.git import Git
-from tests.hub.test_local import Processes, servers, temporary, wait_for_the_end
-from tests.hub.test_myst import QUICKSTART, myst_executable
-from tests.unit.test_docs import ROOT
+from tests.support.git import Git
+from tests.support.myst import QUICKSTART, myst_executable
+from tests.support.runner import ROOT
+from tests.support.session import Processes, servers, temporary, wait_for_the_end
 
 from .blocks import Block, all_blocks, blocks, pages
 from .site import printed

@@ -12,8 +12,9 @@ import pytest
 
 import clinder
 from clinder.target.ci import CIS
-from tests.unit.test_docs import PYTHON, ROOT
+from tests.support.runner import ROOT
 
+PYTHON = (ROOT / "docs/reference/python.md").read_text()
 VARIABLES = (ROOT / "docs/reference/environment.md").read_text()
 COMPARISON = (ROOT / "docs/explanation/comparison.md").read_text()
 BENCHMARKS = (ROOT / "benchmarks/README.md").read_text()

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from tests.conftest import Clinder
-from tests.hub.test_myst import myst_executable
-from tests.unit.test_docs import ROOT
+from tests.support.myst import myst_executable
+from tests.support.runner import ROOT
 
 from .blocks import pages
 from .site import page, printed

@@ -13,22 +13,7 @@ import pytest
 from clinder import BinderHub, DeadlineExceeded, RepoSpec
 from clinder._http import Client
 from tests.conftest import SIGNALLED_AS_IT_RETURNS, SIGNALS, Clinder, Signalled
-from tests.faults.server import Answer, Exchange, FaultyHub
-
-
-def launch(after: float) -> Answer:
-    """Return an answer that launches for so many seconds before it is ready, whether anybody listens or not."""
-
-    def answer(exchange: Exchange) -> None:
-        exchange.stream()
-        exchange.event("built", "Built image, launching...\n")
-        exchange.event("launching", "Launching server...\n")
-        exchange.hub.reach("launching")
-        time.sleep(after)
-        exchange.ready()
-        exchange.wait_for_close()
-
-    return answer
+from tests.support.hub import Exchange, FaultyHub, launch
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -265,7 +250,7 @@ def test_a_server_that_can_not_be_stopped_is_said_to_be_left(clinder: Clinder) -
         done = Signalled(process, signal.SIGTERM)
         assert done.code == 143
         assert done.seconds < 9.5, "a runner kills after ten seconds"
-        assert "clinder: The server that the hub had launched is left. HTTP 502" in done.stderr
+        assert "clinder: The server that the hub had launched may be left." in done.stderr
 
 
 def test_an_exception_in_a_callback_leaves_no_server() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Clinder
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, ready_at_once, redirect
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, ready_at_once, redirect
 
 
 def test_the_stream_is_closed_as_soon_as_ready_is_read(clinder: Clinder) -> None:
@@ -60,9 +60,10 @@ def test_env_can_be_evaluated_by_a_shell_whatever_the_hub_sends(clinder: Clinder
 
     def answer(exchange: Exchange) -> None:
         exchange.stream()
-        exchange.ready(token=nasty, url=f"{exchange.hub.session_url}$(touch${{IFS}}pwned)/")
+        exchange.ready(token=nasty, url=f"{exchange.hub.url}user/x/$(touch${{IFS}}pwned)/")
 
     with FaultyHub(answer) as hub:
+        hub.session = lambda exchange: exchange.page("200 OK", '{"kernels": 0}', "application/json")
         script = 'eval "$("$PYTHON" -m clinder start "$HUB" --repo org/repo --format env)"; "$PYTHON" -c "$SHOW"'
         env = {
             **clinder.env,
@@ -138,13 +139,20 @@ def test_an_error_that_nobody_can_read_is_not_for_standard_output(clinder: Clind
     assert (done.returncode, done.stdout) == (2, "")
 
 
+def answers_but_does_not_stop(exchange: Exchange) -> None:
+    if exchange.request.path.endswith("shutdown"):
+        exchange.page("502 Bad Gateway")
+    else:
+        exchange.page("200 OK", '{"kernels": 0}', "application/json")
+
+
 def test_a_session_that_can_be_neither_delivered_nor_stopped_is_said_to_be_left(clinder: Clinder) -> None:
     with FaultyHub() as hub, Path("/dev/full").open("w") as full:
-        hub.session = lambda exchange: exchange.page("502 Bad Gateway")
+        hub.session = answers_but_does_not_stop
         done = clinder("start", hub.url, "--repo", "org/repo", stdout=full)
         assert done.returncode == 1
         assert "Standard output could not be written" in done.stderr
-        assert "The server that the hub had launched is left. HTTP 502" in done.stderr
+        assert "The server that the hub had launched is left." in done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
@@ -214,7 +222,6 @@ USELESS: dict[str, dict[str, Any]] = {
     "no url": {"url": None},
     "an empty url": {"url": ""},
     "a url that is a number": {"url": 7},
-    "a path": {"url": "/user/x/"},
     "a script": {"url": "javascript:alert(1)"},
     "a file": {"url": "file:///etc/passwd"},
     "a url with a newline": {"url": "http://127.0.0.1/\nJUPYTER_TOKEN=x/"},
@@ -244,8 +251,7 @@ def test_ready_without_a_usable_address_is_an_error_and_used_nowhere(clinder: Cl
         assert "no usable address" in done.stderr
         assert TOKEN not in done.stderr
         assert "pass@" not in done.stderr
-        assert len(hub.requests) == 1, "a second request would launch a second server"
-        assert hub.closed_after_ready == [True]
+        assert hub.closed_after_ready == [True] * 3 == [True] * len(hub.requests), "each try launches a server"
 
 
 def test_the_token_is_on_standard_output_alone(clinder: Clinder) -> None:
@@ -261,7 +267,7 @@ def test_a_hub_that_repeats_tokens_does_not_bring_them_into_the_log(clinder: Cli
     def answer(exchange: Exchange) -> None:
         exchange.stream()
         exchange.event("waiting", f"GET {exchange.request.path} with jwt-secret\n")
-        exchange.ready(message=f"server running at {exchange.hub.session_url}?token={TOKEN}\n")
+        exchange.ready(message=f"server running at {exchange.hub.url}user/x/?token={TOKEN}\n")
         exchange.wait_for_close()
 
     with FaultyHub(answer) as hub:
@@ -291,7 +297,7 @@ def test_a_proxy_that_is_none_is_named_as_the_cause(clinder: Clinder, variable: 
     done = clinder("start", "http://hub.example.org", "--repo", "org/repo", env={variable: proxy})
     assert done.returncode == 3, done.stderr
     assert "could not be reached: " in done.stderr
-    assert "Check the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY." in done.stderr
+    assert f"The proxy is {proxy} (from {variable})." in done.stderr
 
 
 @pytest.mark.parametrize(

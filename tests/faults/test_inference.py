@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Clinder
-from tests.faults.server import TOKEN, FaultyHub
-from tests.git import Git
+from tests.support.git import Git
+from tests.support.hub import TOKEN, FaultyHub
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 GITHUB = {"GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "org/ci", "GITHUB_SHA": SHA, "GITHUB_EVENT_NAME": "push"}

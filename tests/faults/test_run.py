@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.conftest import SIGNALS, Clinder, Signalled
-from tests.faults.server import TOKEN, FaultyHub, in_trouble_once, ready_at_once
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
 PRINT = "import os; print(os.environ['JUPYTER_BASE_URL'], os.environ['JUPYTER_TOKEN'])"
 
@@ -185,18 +185,56 @@ def test_no_command_is_a_usage_error_that_says_where_it_goes(clinder: Clinder, w
     assert "clinder run --" in done.stderr
 
 
+def answers_but(status: str) -> Answer:
+    """Return a session that says how it is, and answers its shutdown with that."""
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.request.method == "GET":
+            exchange.page("200 OK", '{"kernels": 0}', "application/json")
+        else:
+            exchange.page(status)
+
+    return answer
+
+
 def test_a_session_that_ended_by_itself_is_no_failure(clinder: Clinder) -> None:
-    with FaultyHub(ready_at_once) as hub:
-        hub.session = lambda exchange: exchange.page("404 Not Found")
+    with FaultyHub() as hub:
+        hub.session = answers_but("404 Not Found")
         assert clinder("run", hub.url, "--repo", "org/repo", *python("pass")).returncode == 0
 
 
 def test_a_session_that_can_not_be_stopped_is_reported(clinder: Clinder) -> None:
-    with FaultyHub(ready_at_once) as hub:
-        hub.session = lambda exchange: exchange.page("500 Oh no")
+    with FaultyHub() as hub:
+        hub.session = answers_but("500 Oh no")
         done = clinder("run", hub.url, "--repo", "org/repo", *python("print('done')"), timeout=60)
         assert (done.returncode, done.stdout) == (3, "done\n")
         done = clinder("run", hub.url, "--repo", "org/repo", *python("raise SystemExit(7)"), timeout=60)
         assert done.returncode == 7
         assert "warning: the session was not stopped. HTTP 500" in done.stderr
         assert "may still be running" in done.stderr
+
+
+def test_a_stubborn_command_and_a_slow_shutdown_do_not_take_longer_than_a_runner_waits(clinder: Clinder) -> None:
+    def slow(exchange: Exchange) -> None:
+        if exchange.request.method == "POST":
+            time.sleep(8)
+        exchange.page("200 OK", '{"kernels": 0}', "application/json")
+
+    stubborn = "import signal, time; signal.signal(15, signal.SIG_IGN); print('begun', flush=True); time.sleep(60)"
+    with FaultyHub() as hub:
+        hub.session = slow
+        process = clinder.begin("run", hub.url, "--repo", "org/repo", *python(stubborn))
+        assert process.stdout is not None
+        process.stdout.readline()
+        done = Signalled(process, signal.SIGTERM)
+        assert (done.code, done.seconds < 9) == (143, True)
+        assert "warning: the session was not stopped" in done.stderr
+
+
+def test_ctrl_c_while_the_session_of_a_finished_command_is_being_stopped_is_an_exit_code(clinder: Clinder) -> None:
+    with FaultyHub() as hub:
+        hub.session = in_trouble_once
+        process = clinder.begin("run", hub.url, "--repo", "org/repo", *python("raise SystemExit(7)"))
+        hub.wait_until("stopping")
+        done = Signalled(process, signal.SIGINT)
+        assert (done.code, hub.stopped) == (130, 1)

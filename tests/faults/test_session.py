@@ -10,7 +10,7 @@ import pytest
 
 from clinder import BinderHub, RepoSpec, Session, UsageError
 from tests.conftest import Clinder, Signalled
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
 
 def page(status: str, body: str = "", kind: str = "text/html", more: str = "") -> Answer:
@@ -285,3 +285,32 @@ def test_a_stop_that_fails_does_not_hide_the_blocks_own_exception() -> None:
             Session(hub.session_url, TOKEN),
         ):
             _ = 1 / 0
+
+
+def trickle(exchange: Exchange) -> None:
+    """Answer a byte a second, which no timeout of a single read ends."""
+    exchange.hub.reach("asked")
+    exchange.send(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+    while True:
+        exchange.send(b"x")
+        time.sleep(0.5)
+
+
+@pytest.mark.parametrize("slow", [hang, trickle], ids=["hang", "trickle"])
+@pytest.mark.parametrize(("command", "seconds"), [("stop", 5), ("status", 2)])
+def test_a_signal_ends_what_waits_for_a_slow_server(
+    clinder: Clinder, command: str, seconds: float, slow: Answer
+) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.hub.reach("asked")
+        slow(exchange)
+
+    with FaultyHub() as hub:
+        hub.session = answer
+        process = clinder.begin(command, hub.session_url, TOKEN)
+        hub.wait_until("asked")
+        time.sleep(0.2)
+        done = Signalled(process, signal.SIGTERM)
+        assert (done.code, done.seconds < seconds) == (143, True)
+        assert "Traceback" not in done.stderr
+        assert ("warning: the session was not stopped" in done.stderr) == (command == "stop")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conftest import Clinder
-from tests.faults.server import TOKEN, Answer, Exchange, FaultyHub
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub
 
 
 def log(exchange: Exchange, ending: str = "\n") -> bytes:
@@ -29,7 +29,7 @@ def log(exchange: Exchange, ending: str = "\n") -> bytes:
         "",
         'data: {"phase": "building", "message": "third line\\n"}',
         "",
-        "data: " + json.dumps({"phase": "ready", "url": exchange.hub.session_url, "token": TOKEN}),
+        "data: " + json.dumps({"phase": "ready", "url": exchange.hub.launch().url, "token": TOKEN}),
         "",
         "",
     ]
@@ -88,10 +88,10 @@ def test_an_unframed_stream_of_http_1_0_arrives_as_it_comes(clinder: Clinder) ->
 
 
 ODD: dict[str, tuple[bytes, str]] = {
-    "no JSON": (b"data: hello there\n\n", "hello there"),
-    "a list": (b"data: [1, 2]\n\n", "[1, 2]"),
-    "a number": (b"data: 42\n\n", "42"),
-    "null": (b"data: null\n\n", "null"),
+    "no JSON": (b"data: hello there\n\n", ""),
+    "a list": (b"data: [1, 2]\n\n", ""),
+    "a number": (b"data: 42\n\n", ""),
+    "null": (b"data: null\n\n", ""),
     "no phase": (b'data: {"message": "no phase"}\n\n', "no phase"),
     "a null phase": (b'data: {"phase": null, "message": "null phase"}\n\n', "null phase"),
     "a phase that is a list": (b'data: {"phase": ["building"], "message": "odd phase"}\n\n', "odd phase"),
@@ -104,7 +104,7 @@ ODD: dict[str, tuple[bytes, str]] = {
     "broken UTF-8": (b'data: {"phase": "building", "message": "a\xff\xfeb \xc3"}\n\n', "a\ufffd\ufffdb \ufffd"),
     "a lone surrogate": (b'data: {"phase": "building", "message": "a\\ud800b"}\n\n', "ab"),
     "a NUL": (b'data: {"phase": "building", "message": "a\\u0000b"}\n\n', "ab"),
-    "deep nesting": (b"data: " + b"[" * 100_000 + b"\n\n", "[[["),
+    "deep nesting": (b"data: " + b"[" * 100_000 + b"\n\n", ""),
     "a huge number": (b'data: {"phase": "building", "n": ' + b"9" * 5000 + b', "message": "huge"}\n\n', "huge"),
     "progress that is none": (b'data: {"phase": "pushing", "message": "to there", "progress": "50%"}\n\n', "to there"),
     "progress that is negative": (
@@ -137,12 +137,12 @@ def test_an_odd_event_is_tolerated(clinder: Clinder, case: str) -> None:
 def test_a_status_code_that_is_no_number_is_tolerated(clinder: Clinder, code: object) -> None:
     def answer(exchange: Exchange) -> None:
         exchange.stream()
-        exchange.event("failed", "so it is", status_code=code)
+        exchange.event("failed", "Could not resolve ref for it", status_code=code)
 
     with FaultyHub(answer) as hub:
         done = clinder("start", hub.url, "--repo", "org/repo", "--timeout", "2")
         assert done.returncode == 1
-        assert "so it is" in done.stderr
+        assert "Could not resolve ref for it" in done.stderr
 
 
 def test_an_event_without_end_does_not_fill_the_memory_and_what_follows_counts(clinder: Clinder) -> None:

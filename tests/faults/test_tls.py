@@ -1,30 +1,12 @@
 """Over TLS it is the same, and a certificate that is not valid is reported at once."""
 
 import signal
-import ssl
 import time
-from pathlib import Path
 
 import pytest
-import trustme
 
 from tests.conftest import Clinder, Signalled
-from tests.faults.server import Answer, Exchange, FaultyHub
-
-
-class SecureHub(FaultyHub):
-    """A FaultyHub with a certificate of an authority of its own."""
-
-    def __init__(self, directory: Path, *script: Answer) -> None:
-        super().__init__(*script)
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(directory / "ca.pem")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("127.0.0.1").configure_cert(context)
-        self._listener = context.wrap_socket(self._listener, server_side=True)
-        self.url = self.url.replace("http:", "https:")
-        self.session_url = f"{self.url}user/x/"
-        self.env = {"REQUESTS_CA_BUNDLE": str(directory / "ca.pem")}
+from tests.support.hub import Exchange, SecureHub
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

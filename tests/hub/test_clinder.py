@@ -13,10 +13,10 @@ import pytest
 
 from clinder import BinderHub, RepoSpec, Session, SessionGone
 from tests.conftest import Clinder, Signalled
+from tests.support.session import OTHER_TOKEN, ask, never_within, printed_by_a_cell, running, user, wait_until
 
 from .conftest import read_until
 from .serve import RealHub
-from .test_harness import OTHER_TOKEN, ask, printed_by_a_cell, running, wait_until
 
 # What `start --json` prints.
 Started = dict[str, str]
@@ -28,19 +28,6 @@ def start(clinder: Clinder, *words: str) -> Started:
     started: Started = json.loads(done.stdout)
     assert started["token"] not in done.stderr
     return started
-
-
-def user(url: str) -> str:
-    """The name under which JupyterHub knows the server at this URL."""
-    return url.rstrip("/").rpartition("/user/")[2]
-
-
-def never_within(seconds: float, hub: RealHub, repo: str) -> None:
-    """Assert that no server of org/`repo` comes up: a launch goes on at the hub when its client has left."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert not running(hub, repo)
-        time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")

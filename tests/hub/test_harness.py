@@ -11,20 +11,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-import websocket
+
+from tests.support.session import OTHER_TOKEN, ask, printed_by_a_cell, running, wait_until
 
 from .serve import RealHub
 
 Event = dict[str, Any]
-OTHER_TOKEN = "not-the-token-of-this-session"
 
 
 def events(binder_url: str, spec: str) -> Generator[Event]:
@@ -47,47 +45,6 @@ def events_to_the_last(binder_url: str, spec: str) -> list[Event]:
         if event["phase"] in {"ready", "failed"}:
             break
     return seen
-
-
-def ask(method: str, url: str, token: str) -> requests.Response:
-    headers = {"Authorization": f"token {token}"}
-    return requests.request(method, url, headers=headers, timeout=30, allow_redirects=False)
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 20) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-
-
-def running(hub: RealHub, repo: str) -> bool:
-    """Whether there is a server for org/`repo`: BinderHub names its users after the repository."""
-    return any(name.startswith(f"org-{repo}-") for name in hub.servers())
-
-
-def printed_by_a_cell(session: Event, code: str) -> str:
-    """What `code`, run in a new kernel of the session, prints first."""
-    url, token = session["url"], session["token"]
-    headers = {"Authorization": f"token {token}"}
-    kernel = requests.post(f"{url}api/kernels", json={"name": "python3"}, headers=headers, timeout=30)
-    channels = f"{url.replace('http', 'ws', 1)}api/kernels/{kernel.json()['id']}/channels"
-    identity = {"msg_id": uuid.uuid4().hex, "session": uuid.uuid4().hex, "username": "", "version": "5.4"}
-    request = {
-        "channel": "shell",
-        "header": {**identity, "msg_type": "execute_request"},
-        "parent_header": {},
-        "metadata": {},
-        "content": {"code": code, "silent": False},
-    }
-    connection = websocket.create_connection(channels, header=headers, timeout=30)
-    try:
-        connection.send(json.dumps(request))
-        while (message := json.loads(connection.recv()))["msg_type"] != "stream":
-            assert message["msg_type"] != "error", message["content"]
-        return str(message["content"]["text"])
-    finally:
-        connection.close()
 
 
 @pytest.fixture(scope="module")

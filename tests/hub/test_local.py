@@ -3,7 +3,6 @@
 # mypy: disable-error-code="import-not-found,import-untyped"
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import json
 import os
@@ -13,7 +12,6 @@ import sys
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,52 +23,17 @@ from packaging.requirements import Requirement
 import clinder as package
 from clinder import EmbeddedHub, HubRefused, RepoSpec, Session, UsageError
 from tests.conftest import SIGNALS, Clinder, Signalled
+from tests.support.session import Processes, ask, printed_by_a_cell, servers, temporary, wait_for_the_end, wait_until
 
 from .conftest import read_until
-from .test_harness import ask, printed_by_a_cell, wait_until
 
-Processes = Callable[[], list[psutil.Process]]
-
-
-@pytest.fixture
-def temporary(clinder: Clinder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """This test's own directory for temporary files, in which each server of the embedded hub has one in turn."""
-    directory = tmp_path / "temporary"
-    directory.mkdir()
-    clinder.env["TMPDIR"] = str(directory)
-    monkeypatch.setattr(tempfile, "tempdir", str(directory))  # for a hub in this very process
-    return directory
-
-
-@pytest.fixture
-def servers(temporary: Path) -> Iterator[Processes]:
-    """The processes of this test's servers and their kernels. Those that it leaves are ended after it."""
-
-    def running() -> list[psutil.Process]:
-        return [process for process in psutil.process_iter() if is_of_a_session(process, temporary)]
-
-    yield running
-    for process in running():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def is_of_a_session(process: psutil.Process, temporary: Path) -> bool:
-    try:
-        return Path(process.environ().get("JUPYTER_RUNTIME_DIR", "/")).is_relative_to(temporary)
-    except (psutil.Error, OSError):  # it has just ended, or is somebody else's
-        return False
+__all__ = ["servers", "temporary"]  # fixtures
 
 
 def start(clinder: Clinder, *words: str) -> subprocess.CompletedProcess[str]:
     done = clinder("start", "local", *words, timeout=120)
     assert done.returncode == 0, done.stderr
     return done
-
-
-def wait_for_the_end(servers: Processes, temporary: Path) -> None:
-    """Wait until no process is left, and no file. Less than a minute: a server looks that often whether it is idle."""
-    wait_until(lambda: not servers() and not list(temporary.iterdir()), timeout=40)
 
 
 # A session

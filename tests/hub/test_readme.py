@@ -4,8 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.git import copy_this_tree
-from tests.unit.test_docs import command
+from tests.docs.blocks import command
+from tests.support.git import copy_this_tree
 
 
 def test_the_quickstart_shows_what_ran_on_a_session_that_is_gone_afterwards(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.conftest import Clinder
+from tests.support.session import user
 
 from .serve import RealHub
-from .test_clinder import user
 
 BUILD = ["waiting", "fetching", "building"]
 

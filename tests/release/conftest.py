@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.git import copy_this_tree
+from tests.support.git import copy_this_tree
 
 
 def git(directory: Path, *words: str) -> str:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from clinder import __version__
-from tests.action.runner import ROOT
-from tests.faults.server import TOKEN, FaultyHub
-from tests.git import copy_this_tree
-from tests.release.test_github import JOBS
+from tests.support.git import copy_this_tree
+from tests.support.hub import TOKEN, FaultyHub
+from tests.support.runner import ROOT
+from tests.support.workflows import JOBS
 
 
 def environment(directory: Path) -> Path:

@@ -14,21 +14,12 @@ import pytest
 import yaml
 
 from tests.action.conftest import run
-from tests.action.runner import ROOT
+from tests.support.runner import ROOT
+from tests.support.workflows import JOBS, WORKFLOWS, step
 
 GITHUB = ROOT / ".github"
-WORKFLOWS = sorted(GITHUB.glob("workflows/*.yml"))
 FORMS = sorted({*GITHUB.glob("ISSUE_TEMPLATE/*.yml")} - {GITHUB / "ISSUE_TEMPLATE/config.yml"})
-JOBS = {
-    f"{path.stem}.{name}": job for path in WORKFLOWS for name, job in yaml.safe_load(path.read_text())["jobs"].items()
-}
 STEPS = {f"{name}.{number}": step for name, job in JOBS.items() for number, step in enumerate(job.get("steps", []))}
-
-
-def step(job: str, name: str) -> str:
-    """What a named step runs."""
-    [found] = [each["run"] for each in JOBS[job]["steps"] if each.get("name") == name]
-    return str(found)
 
 
 @pytest.mark.parametrize(

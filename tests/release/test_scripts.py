@@ -13,9 +13,9 @@ import pytest
 
 from clinder import __version__
 from tests.action.conftest import executable
-from tests.action.runner import ROOT
 from tests.release.conftest import commit, git
-from tests.release.test_github import step
+from tests.support.runner import ROOT
+from tests.support.workflows import step
 
 SCRIPTS = ".github/scripts"
 OWNER = (ROOT / ".github/owner").read_text().strip()

@@ -15,7 +15,7 @@ from clinder import UsageError
 from clinder.target.build_files import _READERS, NotUnderstood
 from clinder.target.files import load_yaml, read_file
 from clinder.target.target import resolve_target
-from tests.git import URL, Git
+from tests.support.git import URL, Git
 
 SECONDS, MEBIBYTES = 2, 128
 SHA = "0123456789abcdef0123456789abcdef01234567"

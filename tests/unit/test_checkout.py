@@ -10,7 +10,7 @@ from clinder.errors import UsageError
 from clinder.spec import RepoSpec
 from clinder.target.checkout import Checkout
 from clinder.target.target import resolve_target
-from tests.git import URL, Git
+from tests.support.git import URL, Git
 
 ORG_REPO = ("org/repo", "gh")
 

@@ -10,23 +10,16 @@ from pathlib import Path
 import pytest
 
 from clinder import ClinderError, Session
-from clinder.cli import _parser
+from clinder.cli.arguments import make_parser
 from clinder.errors import __doc__ as tree
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.local import IDLE
 from clinder.spec import DEFAULT_HUB, PROVIDERS
-from tests.docs.blocks import site
+from tests.docs.blocks import command, site
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = (ROOT / "docs/reference/cli.md").read_text()
 PYTHON = (ROOT / "docs/reference/python.md").read_text()
-
-
-def command(name: str) -> str:
-    """Return the README's command below the comment with this name."""
-    found = re.search(rf"<!-- {name} -->\n```sh\n(.*)\n```", (ROOT / "README.md").read_text())
-    assert found, f"the README has no one-line command {name}"
-    return found[1]
 
 
 def test_ci_runs_the_readmes_command_for_the_tests(tmp_path: Path) -> None:
@@ -49,7 +42,7 @@ def test_ci_runs_the_readmes_command_for_the_tests(tmp_path: Path) -> None:
 
 
 def options() -> set[str]:
-    parser = _parser()
+    parser = make_parser()
     [commands] = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     return {
         option

@@ -10,7 +10,7 @@ from clinder import RepoSpec, UsageError
 from clinder.spec import DEFAULT_HUB
 from clinder.target.ci import Base, read_ci
 from clinder.target.target import Target, resolve_target
-from tests.git import Git
+from tests.support.git import Git
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 HEAD_SHA = "89abcdef0123456789abcdef0123456789abcdef"

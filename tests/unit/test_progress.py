@@ -1,42 +1,68 @@
 """How a launch is shown: what is written for which events, and what happens when it can't be written."""
 
-import io
+import fcntl
 import os
+import pty
 import re
 import select
-from collections.abc import Sequence
+import struct
+import tempfile
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clinder import Event
+from clinder._signals import Signals
 from clinder.cli.progress import Progress
+from clinder.text import display_width, strip_ansi
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+@contextmanager
+def capturing() -> Iterator[TextIO]:
+    """Yield a stream to show on; what was written can be read from its beginning."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as stream:
+        yield stream
 
 
-class Broken(io.StringIO):
-    """A stream that nobody reads any more."""
+def written(stream: TextIO) -> str:
+    stream.seek(0)
+    return stream.read()
 
-    def __init__(self, error: Exception, where: str) -> None:
-        super().__init__()
-        self.error = error
-        self.where = where
-        self.tries = 0
 
-    def write(self, text: str) -> int:
-        self.tries += 1
-        if self.where == "write":
-            raise self.error
-        return len(text)
+@contextmanager
+def terminal(columns: int = 80) -> Iterator[tuple[TextIO, Callable[[], str]]]:
+    """Yield a stream that is a terminal, and a function that closes it and returns what was written."""
+    control, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    read: list[bytes] = []
 
-    def flush(self) -> None:
-        if self.where == "flush":
-            raise self.error
+    def collect() -> None:
+        with suppress(OSError):  # Linux's way to say that the other end is closed
+            while data := os.read(control, 65536):
+                read.append(data)
+
+    reader = threading.Thread(target=collect)
+    reader.start()
+    stream = os.fdopen(end, "w", encoding="utf-8")
+
+    def close() -> str:
+        stream.close()
+        reader.join()
+        return b"".join(read).decode().replace("\r\n", "\n")
+
+    try:
+        yield stream, close
+    finally:
+        close()
+        os.close(control)
 
 
 def event(phase: str, message: str = "", **data: object) -> Event:
@@ -47,13 +73,23 @@ def pushing(current: float, total: float, message: str = "Pushing image\n") -> E
     return event("pushing", message, progress={"layer": {"current": current, "total": total}})
 
 
-def shown(events: Sequence[Event], stream: io.StringIO | None = None) -> str:
-    stream = stream or io.StringIO()
-    progress = Progress(stream)
-    for one in events:
-        progress.show(one)
-    progress.close()
-    return stream.getvalue()
+def shown(events: Sequence[Event], *, quiet: bool = False) -> str:
+    with capturing() as stream:
+        progress = Progress(stream, Signals(), quiet=quiet)
+        for one in events:
+            progress.show(one)
+        progress.close()
+        return written(stream)
+
+
+def shown_on_a_terminal(events: Sequence[Event], columns: int = 80, pause: float = 0) -> str:
+    with terminal(columns) as (stream, close):
+        progress = Progress(stream, Signals())
+        for one in events:
+            progress.show(one)
+            time.sleep(pause)
+        progress.close()
+        return close()
 
 
 def test_a_phase_has_a_header_when_it_begins_and_no_other() -> None:
@@ -84,11 +120,21 @@ def test_what_clinder_does_itself_is_marked_as_its_own_and_no_phase_of_the_hub(p
 
 
 def test_a_note_is_marked_as_clinders_own() -> None:
-    stream = io.StringIO()
-    progress = Progress(stream)
-    progress.note("launching")
-    progress.close()
-    assert stream.getvalue() == "clinder: launching\n"
+    with capturing() as stream:
+        progress = Progress(stream, Signals())
+        progress.note("launching")
+        progress.close()
+        assert written(stream) == "clinder: launching\n"
+
+
+@pytest.mark.parametrize("phase", ["failed", "failure"])
+def test_the_words_of_a_failure_are_left_to_the_error_that_says_them(phase: str) -> None:
+    assert shown([event("building", "a"), event(phase, "Command '[...]' returned non-zero")]).endswith("a\n")
+
+
+def test_quiet_shows_only_what_became_of_a_server() -> None:
+    events = [event("building", "a"), event("retrying", "b"), event("stopping", "The server was stopped."), event("c")]
+    assert shown(events, quiet=True) == "clinder: The server was stopped.\n"
 
 
 def test_figures_of_a_push_are_shown_once_a_tenth() -> None:
@@ -121,68 +167,83 @@ def test_colours_are_left_out_of_plain_lines() -> None:
     assert shown([event("building", "\x1b[31mred\x1b[0m")]).endswith("\nred\n")
 
 
-def test_colours_end_with_their_line_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _xterm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
-    text = shown([event("building", "\x1b[31mred\n"), event("building", "plain")], Terminal())
+
+
+@pytest.mark.usefixtures("_xterm")
+def test_colours_end_with_their_line_on_a_terminal() -> None:
+    text = shown_on_a_terminal([event("building", "\x1b[31mred\n"), event("building", "plain")])
     assert "\x1b[31mred\x1b[0m\nplain\n" in text
 
 
-def test_the_live_line_is_gone_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm")
-    stream = Terminal()
-    progress = Progress(stream)
-    for number in range(1000):  # more than are held back
-        progress.show(event("building", f"line {number}"))
-    assert re.search(r"building \d+:\d\d(\x1b\[0m)?$", stream.getvalue())
-    progress.close()
-    last = stream.getvalue().rpartition("\n")[2]
-    assert last in ("", "\r\x1b[K")
+@pytest.mark.usefixtures("_xterm")
+def test_the_live_line_is_gone_in_the_end() -> None:
+    text = shown_on_a_terminal([event("building", "a line"), event("building", "b")], pause=0.3)
+    assert re.search(r"\n(\x1b\[1m)?building 0:00", text)
+    assert text.rpartition("\n")[2].endswith("\r\x1b[K")
 
 
-@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left"), ValueError("closed file")])
-@pytest.mark.parametrize("where", ["write", "flush"])
-def test_a_stream_that_can_not_be_written_is_given_up_silently(error: Exception, where: str) -> None:
-    stream = Broken(error, where)
-    with Progress(stream) as progress:
+@pytest.mark.usefixtures("_xterm")
+@pytest.mark.parametrize("phase", ["building", "\u5efa\u9020\u4e2d" * 10, "e\u0301" * 15])
+@pytest.mark.parametrize("columns", [8, 15])
+def test_the_live_line_is_no_wider_than_the_terminal(phase: str, columns: int) -> None:
+    text = shown_on_a_terminal([event(phase, "x")], columns, pause=0.3)
+    line = text.rpartition("\n")[2].partition("\r")[0]
+    words = strip_ansi(line)
+    assert 0 < display_width(words) < columns
+
+
+@pytest.mark.parametrize("how", ["full", "broken"])
+def test_a_stream_that_can_not_be_written_is_given_up_silently(how: str) -> None:
+    with Path("/dev/full").open("w") if how == "full" else broken_pipe() as stream:
+        progress = Progress(stream, Signals())
+        began = time.monotonic()
         for number in range(10_000):
-            progress.show(event("building", f"line {number}"))
+            progress.show(event("building", f"line {number}" * 10))
         progress.note("still here")
-    assert stream.tries == 1
+        progress.close()
+        assert time.monotonic() - began < 2
 
 
-def test_nothing_is_shown_without_a_stream(capfd: pytest.CaptureFixture[str]) -> None:
-    with Progress(None) as progress:
-        progress.note("a note")
-        progress.show(event("building", "a line"))
-        progress.show(pushing(1, 2))
-    assert capfd.readouterr() == ("", "")
-
-
-def test_nothing_is_shown_after_the_end() -> None:
-    stream = io.StringIO()
-    with Progress(stream) as progress:
-        progress.show(event("ready", "here"))
-    before = stream.getvalue()
-    progress.show(event("building", "late"))
-    progress.note("late")
-    progress.close()
-    assert stream.getvalue() == before == "==> ready (0:00)\nhere\n"
+def broken_pipe() -> TextIO:
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "w")
 
 
 def test_all_of_a_long_log_is_shown_in_its_order() -> None:
-    stream = io.StringIO()
-    with Progress(stream) as progress:
+    with capturing() as stream:
+        progress = Progress(stream, Signals())
         for number in range(20_000):
             progress.show(event("building", str(number)))
-    assert stream.getvalue().split("\n")[1:-1] == [str(number) for number in range(20_000)]
+        progress.close()
+        assert written(stream).split("\n")[1:-1] == [str(number) for number in range(20_000)]
 
 
 def test_what_is_shown_is_written_while_it_comes() -> None:
     reader, writer = os.pipe()
-    with os.fdopen(reader, "rb", buffering=0) as end, os.fdopen(writer, "w") as stream, Progress(stream) as progress:
+    with os.fdopen(reader, "rb", buffering=0) as end, os.fdopen(writer, "w") as stream:
+        progress = Progress(stream, Signals())
         progress.show(event("building", "a line"))
         came = b""
         while not came.endswith(b"a line\n"):
             assert select.select([end], [], [], 5)[0], f"only this came within five seconds: {came!r}"
             came += end.read(100)
+        progress.close()
+
+
+@pytest.mark.usefixtures("_xterm")
+def test_a_pause_takes_the_live_line_away_and_what_comes_later_is_shown() -> None:
+    with terminal() as (stream, close):
+        progress = Progress(stream, Signals())
+        progress.show(event("building", "a"))
+        time.sleep(0.3)
+        progress.pause()
+        time.sleep(0.3)
+        progress.note("later")
+        progress.close()
+        text = strip_ansi(close().replace("\r\x1b[K", "<erased>"))
+    assert text.endswith("<erased>clinder: later\n")

@@ -1,23 +1,15 @@
-"""What is read from an answer that is no event stream: how long to wait, what was said, what became of a session."""
+"""What is asked for, and what a session's server says in its answers."""
 
-import gzip
 import json
-import re
-import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
-from email.utils import format_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
 import responses
-from hypothesis import given
-from hypothesis import strategies as st
 
 from clinder import BinderHub, RepoSpec, Session, SessionError, SessionGone, SessionUnreachable, WrongToken
-from clinder.hub import _Launch, _retry_after, _said_wait, _Trouble, _words
 
 URL = "https://hub.example.org/user/x/"
 TOKEN = "secret-token"
@@ -27,131 +19,6 @@ TOKEN = "secret-token"
 def web() -> Iterator[responses.RequestsMock]:
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
         yield mock
-
-
-# How long to wait
-
-
-@pytest.mark.parametrize(("value", "seconds"), [("1", 1), ("3600", 3600), (" 120 ", 120)])
-def test_a_number_in_retry_after_is_in_seconds(value: str, seconds: float) -> None:
-    assert _retry_after(value) == seconds
-
-
-@pytest.fixture(params=["UTC", "Asia/Tokyo", "America/New_York"])
-def _zone(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Put this machine into a time zone."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TZ", request.param)
-        time.tzset()
-        yield
-    time.tzset()
-
-
-@pytest.mark.usefixtures("_zone")
-@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"])
-def test_a_date_in_retry_after_is_greenwichs_in_all_forms_of_rfc_9110(form: str) -> None:
-    then = datetime.now(timezone.utc) + timedelta(seconds=90)
-    assert _retry_after(then.strftime(form)) == pytest.approx(90, abs=5)
-
-
-def test_a_date_in_retry_after_may_have_another_zone() -> None:
-    then = datetime.now(timezone(timedelta(hours=9))) + timedelta(seconds=90)
-    assert _retry_after(format_datetime(then)) == pytest.approx(90, abs=5)
-
-
-NO_TIMES = [None, "", " ", "0", "-5", "1.5", "soon", "inf", "nan", "1e3", "Wed, 21 Oct 2015 07:28:00 GMT"]
-NO_TIMES += [
-    "Wed, 99 Oct 2115 07:28:00 GMT",
-    "Fri, 31 Dec 99999 23:59:59 GMT",
-    "Fri, 31 Dec 2100 23:59:59 +999999999999",
-]
-
-
-@pytest.mark.parametrize("value", NO_TIMES)
-def test_what_is_no_time_to_wait_is_none(value: str | None) -> None:
-    assert _retry_after(value) is None
-
-
-@given(st.text() | st.text("0123456789 :,-+.GMTWedOct"))
-def test_whatever_retry_after_says_is_a_positive_number_or_none(value: str) -> None:
-    seconds = _retry_after(value)
-    assert seconds is None or 0 < seconds < float("inf")
-
-
-@pytest.mark.parametrize(
-    ("said", "seconds"),
-    [
-        ("Rate limit exceeded. Try again in 3600 seconds.", 3600),
-        ("GitHub rate limit exceeded. Try again in 5 minutes.", 300),
-        ("Full: please try again in 1 hour", 3600),
-        ("try again in 1 second", 1),
-        ("Try again in 0 seconds.", None),
-        ("Too many users on this BinderHub! Try again soon.", None),
-        ("Waited for 30 seconds.", None),
-        ("Try again in " + "9" * 5000 + " seconds", float("inf")),
-        ("", None),
-    ],
-)
-def test_the_time_to_wait_is_taken_from_the_hubs_words(said: str, seconds: float | None) -> None:
-    assert _said_wait(said) == seconds
-
-
-# What was said
-
-
-def words(body: bytes | str, **headers: str) -> str:
-    with responses.RequestsMock() as mock:
-        mock.get(URL, body=body, headers=headers)
-        return _words(requests.get(URL, stream=True, timeout=5))
-
-
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ('{"status": 404, "message": "No such thing"}', "No such thing"),
-        ('{"error": "nope"}', "nope"),
-        ('{"message": "", "error": "nope"}', "nope"),
-        ('{"message": null}', ""),
-        ('{"detail": "unknown field"}', ""),
-        ('data: {"phase": "failed", "message": "not allowed"}\n\n', "not allowed"),
-        ('data:{"phase": "failed", "message": "not allowed"}\n\n', "not allowed"),
-        (
-            "<!DOCTYPE html><html><head><TITLE lang='en'>\n  502 Bad\n  Gateway </TITLE></head></html>",
-            "502 Bad Gateway",
-        ),
-        ("<html><body>no title</body></html>", ""),
-        ("Service\n\n  Unavailable\n", "Service Unavailable"),
-        ("", ""),
-        ('{"message": "a\\u001b[2Jb\\u0007\\u009b3Jc\\ud800 \\u001b[31mred"}', "abc red"),
-        ("a\x1b]0;title\x07b\x9b2Jc", "abc"),
-        ("<title>a\x1b[2Jb</title>", "ab"),
-    ],
-)
-def test_the_words_of_an_answer_are_its_message_its_title_or_its_text(body: str, said: str) -> None:
-    assert words(body) == said
-
-
-@pytest.mark.parametrize("form", ["{}", '{{"message": "{}"}}', "<title>{}</title>"])
-def test_the_words_of_an_answer_are_few(form: str) -> None:
-    said = words(form.format("word " * 1000))
-    assert 200 < len(said) <= 300
-    assert said.startswith("word word word")
-
-
-def test_a_compressed_answer_is_read() -> None:
-    body = gzip.compress(b'{"message": "No such thing"}')
-    assert words(body, **{"Content-Encoding": "gzip"}) == "No such thing"
-
-
-def test_a_compression_that_is_none_is_nothing_said() -> None:
-    assert words(b"no gzip at all", **{"Content-Encoding": "gzip"}) == ""
-
-
-@given(st.binary(max_size=200))
-def test_the_words_of_whatever_bytes_are_one_clean_line(body: bytes) -> None:
-    said = words(body)
-    assert not re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", said)
-    assert said == " ".join(said.split())
 
 
 # What is asked for
@@ -327,17 +194,6 @@ def test_only_on_this_machine_a_closed_port_is_a_server_that_has_ended(
 
 def test_a_token_that_is_given_counts_more_than_that_in_the_uri() -> None:
     assert Session.parse(f"{URL}?token=old", "new").token == "new"
-
-
-def test_a_pause_is_a_minute_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    pauses: list[float] = []
-    monkeypatch.setattr(time, "sleep", pauses.append)
-    launch = _Launch([BinderHub("https://hub.example.org")], RepoSpec("org/repo"), 1e9, None)
-    for attempts in (1, 2, 50, 2000):
-        launch._pause(_Trouble("It broke"), attempts)
-    assert all(
-        low <= pause <= high for pause, (low, high) in zip(pauses, [(0.5, 1), (1, 2), (30, 60), (30, 60)], strict=True)
-    )
 
 
 def test_the_token_is_in_a_header_alone(web: responses.RequestsMock, session: Session) -> None:

@@ -115,8 +115,8 @@ def test_the_tree_of_errors_is_drawn_as_it_is(name: str, parent: str | None, cod
 
 
 def test_a_usage_error_is_a_value_error_as_well() -> None:
-    with pytest.raises(ValueError, match="Unknown provider"):
-        package.RepoSpec("org/repo", provider="svn")
+    with pytest.raises(ValueError, match="Not a repository"):
+        package.RepoSpec("no slash")
 
 
 def test_an_error_says_what_happened_and_what_to_do() -> None:
@@ -172,7 +172,7 @@ def test_the_version_is_printed(clinder: Clinder) -> None:
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
 def test_the_help_of_every_command_has_an_example_that_the_command_line_takes(clinder: Clinder, command: str) -> None:
-    from clinder.cli import _parse, _parser
+    from clinder.cli.arguments import make_parser, parse
 
     done = clinder(*filter(None, [command]), "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -181,7 +181,7 @@ def test_the_help_of_every_command_has_an_example_that_the_command_line_takes(cl
     assert command in [line.split()[0] for line in lines] or (not command and lines)
     for line in lines:
         words = shlex.split(line)
-        assert _parse(_parser(), words).name == words[0]
+        assert parse(make_parser(), words).name == words[0]
 
 
 def test_the_help_names_all_commands_and_exit_codes(clinder: Clinder) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.action.runner import ROOT
+from tests.support.runner import ROOT
 
 URL = "https://github.com/org/repo"
 
@@ -61,3 +61,21 @@ class Git:
     @property
     def head(self) -> str:
         return self("rev-parse", "HEAD")
+
+
+def git(directory: Path, *words: str) -> str:
+    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgSign=false"]
+    command = ["git", *identity, *words]
+    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def commits(directory: Path) -> tuple[str, str]:
+    """Make a repository with two commits, of the environment and of prose; return both."""
+    git(directory, "init", "--quiet")
+    made = []
+    for name in ("requirements.txt", "prose.md"):
+        (directory / name).write_text("numpy\n")
+        git(directory, "add", name)
+        git(directory, "commit", "--quiet", "--message", name)
+        made.append(git(directory, "rev-parse", "HEAD"))
+    return made[0], made[1]

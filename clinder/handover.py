@@ -1,0 +1,126 @@
+"""A target is launched, and its session handed over or stopped: one place for the command line and for the Action.
+
+A session is handed over whole, or it is not left behind. So from before the launch until after the hand-over a signal
+is only noted: it asks the launch to end, it is looked at once more before the hand-over begins, and after that it
+changes nothing.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import Empty, Queue
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from clinder._signals import TIME_TO_END, Signalled, Signals
+from clinder.errors import ClinderError, SessionError, SessionUnreachable
+
+if TYPE_CHECKING:  # these import an HTTP library, for which neither --version nor --help should wait
+    from clinder.hub import BinderHub
+    from clinder.launch.events import Event
+    from clinder.session import Session
+    from clinder.target.target import Target
+
+_TICK = 0.05
+_MOMENT = 0.5  # in which the session's own word that it was too slow may come
+
+
+@contextmanager
+def launched(
+    target: "Target",
+    signals: Signals,
+    *,
+    timeout: float,
+    on_event: "Callable[[Event], None]",
+    build_token: str | None = None,
+) -> "Iterator[Session]":
+    """Launch a target. The block gets its session, and has to hand it over or to stop it; signals are deferred in it.
+
+    Raises what `BinderHub.launch` raises, and `Signalled` when a signal ended the launch; if a server may be left, the
+    ``__cause__`` of either is a `SessionError` that says so.
+    """
+    with _hubs(target, build_token) as (hub, *others):
+        signals.promise()
+        signals.defer()
+        try:
+            session = hub.launch(
+                target.spec,
+                timeout=timeout,
+                on_event=on_event,
+                fallback_hubs=others,
+                cancel=signals.requested,
+                instead_of=target.instead_of,
+            )
+        except ClinderError as error:
+            if signals.number is not None:
+                raise Signalled(signals.number) from error.__cause__
+            raise
+        yield session
+
+
+@contextmanager
+def _hubs(target: "Target", build_token: str | None) -> "Iterator[list[BinderHub]]":
+    if target.hubs == ("local",):
+        from clinder.local import EmbeddedHub
+
+        with EmbeddedHub() as hub:
+            yield [hub]
+        return
+    yield target.open_hubs(build_token)
+
+
+def hand_over(
+    session: "Session", signals: Signals, deliver: "Callable[[Session], None]", tell: Callable[[str], None]
+) -> None:
+    """Give the session to somebody by ``deliver``; if that fails, stop it, and tell what became of it.
+
+    Raises `Signalled` when a signal came before the first byte, or in the middle when nobody takes the rest in time;
+    and `ClinderError` when the address could not be handed over. If the server is left, the ``__cause__`` says so.
+    """
+    try:
+        signals.check()
+        deliver(session)
+    except BaseException as reason:
+        became, left = _stop_unused(session, signals)
+        if not isinstance(reason, Exception):
+            tell(became)
+            raise reason from left
+        what = reason.message if isinstance(reason, ClinderError) else f"It could not be handed over: {reason}"
+        raise ClinderError(f"The session's address: {what}", became) from left
+
+
+def _stop_unused(session: "Session", signals: Signals) -> tuple[str, SessionError | None]:
+    """Stop a server that nobody will use; return what became of it, in a sentence, and the error if it is left."""
+    try:
+        stop_session(session, signals)
+    except SessionError as error:
+        return f"The server that the hub had launched is left. {error.message}", error
+    return "The server that the hub had launched was stopped.", None
+
+
+def stop_session(
+    session: "Session", signals: Signals, *, timeout: float = 10, after_signal: float = TIME_TO_END
+) -> bool:
+    """Stop a session as `Session.stop` does, within ``timeout`` seconds, and within ``after_signal`` of a signal."""
+    began = monotonic()
+    answers: Queue[bool | SessionError] = Queue()
+
+    def stop() -> None:
+        try:
+            answers.put(session.stop(max(0.1, min(timeout, signals.time_to_end() - began))))
+        except SessionError as error:
+            answers.put(error)
+
+    threading.Thread(target=stop, daemon=True).start()
+    while True:
+        try:
+            answer = answers.get(timeout=_TICK)
+            break
+        except Empty:
+            if monotonic() >= min(began + timeout + _MOMENT, signals.time_to_end(after_signal)):
+                raise SessionUnreachable(
+                    f"The server did not say in time that it ends: {session.url}", "It may still be running: try again."
+                ) from None
+    if isinstance(answer, SessionError):
+        raise answer
+    return answer

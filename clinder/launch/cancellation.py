@@ -1,0 +1,180 @@
+"""When a launch ends without a session: one deadline, one reason, one period of grace. Knows no hub and no network.
+
+The reason may be the deadline, a signal, another thread's `threading.Event`, or a callback that raised; all of them go
+through `Cancellation.cancel`, and the first one counts. A cancelled launch does not end at once: the hub may be
+starting a server, whose address comes later. So there is a time until which the launch listens on. Before a launch it
+is half a second, again after each sign that one may begin; during a launch it is the whole grace.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NamedTuple
+
+from clinder._http import TICK
+
+
+class Grace(NamedTuple):
+    """How many seconds a cancelled launch may go on. A GitHub runner kills ten seconds after its first signal."""
+
+    launching: float = 6.2  # listening for the address of a server that is being launched
+    before: float = 0.5  # listening for a sign that a launch begins
+    draining: float = 2.5  # reading what had arrived by then, the tail of a long log
+    reading: float = 6.9  # in all: listening and draining
+    stopping: float = 1.7  # stopping the server whose address came
+    unhurried: float = 8.0  # the same, when the launch is not cancelled: the server did not answer
+
+
+GRACE = Grace()
+_QUIET = 0.2  # seconds without a byte, after which all that had arrived is read
+
+
+class DeadlinePassed(Exception):
+    """The reason to end when the deadline passed. The launch says which error that is."""
+
+
+class CancelRequested(Exception):
+    """The reason to end when the caller's ``cancel`` event was set."""
+
+
+class Cancellation:
+    """The one reason to end a launch, if there is one, and how long to listen on. Times are of `time.monotonic`."""
+
+    def __init__(self, timeout: float, requested: threading.Event | None = None, grace: Grace = GRACE) -> None:
+        self.deadline = time.monotonic() + timeout
+        self.reason: BaseException | None = None
+        self.grace = grace
+        self._requested = requested
+        self._cancelled_at = 0.0
+        self._listen_until = float("inf")
+        self.waiting_since = float("inf")  # for bytes; infinite while some are being read
+        self._launching = False
+        self._lock = threading.RLock()  # a signal's handler may run while its own thread holds it
+
+    def cancel(self, reason: BaseException) -> None:
+        """End the launch for this reason, unless there is one already."""
+        with self._lock:
+            if self.reason is None:
+                self.reason = reason
+                self._cancelled_at = time.monotonic()
+                self._listen_on()
+
+    def sign_of_launch(self, *, launching: bool) -> None:
+        """Note that a launch may begin (headers, a new phase) or has begun: a cancelled launch listens on for it."""
+        with self._lock:
+            self._launching = self._launching or launching
+            if self.reason is not None:
+                self._listen_on()
+
+    def new_attempt(self) -> None:
+        """Note that no launch has begun on the hub that is asked next. Raises the reason to end."""
+        with self._lock:
+            self._launching = False
+        self.check()
+
+    def _listen_on(self) -> None:
+        now = time.monotonic()
+        seconds = self.grace.launching if self._launching else self.grace.before
+        self._listen_until = min(now + seconds, self._cancelled_at + self.grace.launching)
+
+    def look(self) -> None:
+        """Cancel if the deadline has passed or the caller asked for it. Raises nothing."""
+        if self.reason is None:
+            if time.monotonic() >= self.deadline:
+                self.cancel(DeadlinePassed())
+            elif self._requested is not None and self._requested.is_set():
+                self.cancel(CancelRequested())
+
+    def check(self) -> None:
+        """Raise the reason to end, if there is one."""
+        self.look()
+        if self.reason is not None:
+            raise self.reason
+
+    def is_over(self) -> bool:
+        """Tell whether the launch is cancelled and has listened for long enough."""
+        self.look()
+        return self.reason is not None and time.monotonic() >= self._listen_until
+
+    def is_drained(self) -> bool:
+        """Tell whether what had arrived by the end of the listening has had its time to be read as well."""
+        until = min(self._listen_until + self.grace.draining, self._cancelled_at + self.grace.reading)
+        return self.is_over() and time.monotonic() >= until
+
+    def is_read(self) -> bool:
+        """Tell whether the launch has listened for long enough, and what had arrived by then seems to be read."""
+        return self.is_over() and (time.monotonic() >= self.waiting_since + _QUIET or self.is_drained())
+
+    def time_to_stop(self) -> float:
+        """Return how many seconds there are to stop a server: those that were not needed to listen as well."""
+        grace = self.grace
+        if self.reason is None:
+            return grace.unhurried
+        return max(grace.stopping, self._cancelled_at + grace.launching + grace.stopping - time.monotonic())
+
+    def check_listening(self) -> None:
+        """Raise the reason to end once the launch has listened for long enough."""
+        if self.is_over() and self.reason is not None:
+            raise self.reason
+
+    def sleep(self, seconds: float) -> None:
+        """Wait between two attempts. Raises the reason to end as soon as there is one."""
+        until = time.monotonic() + seconds
+        while True:
+            self.check()
+            rest = until - time.monotonic()
+            if rest <= 0:
+                return
+            time.sleep(min(rest, TICK))
+
+    @contextmanager
+    def watching(self, interrupt: Callable[[], None]) -> Iterator[None]:
+        """Call interrupt, from a thread, when the block still reads after it has had time enough to."""
+        done = threading.Event()
+
+        def watch() -> None:
+            while not done.wait(TICK):
+                if self.is_read():
+                    interrupt()
+                    return
+
+        self.waiting_since = time.monotonic()
+        threading.Thread(target=watch, daemon=True).start()
+        try:
+            yield
+        finally:
+            done.set()
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Make signals whose handlers raise a reason to end, so that none of them leaves a server behind.
+
+        What the handler raises is kept until the stream has been dealt with. Handlers that are not Python's and
+        signals that are ignored stay as they are. Outside the main thread Python delivers no signals.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handlers = {int(number): handler for number in signal.valid_signals() if (handler := _python_handler(number))}
+
+        def take(number: int, frame: FrameType | None) -> None:
+            try:
+                handlers[number](number, frame)
+            except BaseException as raised:  # noqa: BLE001  (raised again when no server can be left behind by it)
+                self.cancel(raised)
+
+        for number in handlers:
+            signal.signal(number, take)
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
+def _python_handler(number: int) -> "Callable[[int, FrameType | None], object] | None":
+    handler = signal.getsignal(number)
+    return handler if callable(handler) and not isinstance(handler, signal.Handlers) else None

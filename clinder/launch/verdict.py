@@ -1,0 +1,654 @@
+"""What an answer, an event or an exception means: a table, and a pure function over it. No network, no clock, no state.
+
+Whose fault a failure is decides what to do about it:
+
+- ``attempt``: the hub may do it next time. Ask it again after a pause, after three failures in a row the next place.
+- ``elsewhere``: another hub may do it now. Go to the next place at once; without one, ask this one again.
+- ``hub``: this hub will not do it. Never ask it again; go to the next place at once.
+- ``repository``, ``user``: no hub will do it. The end.
+
+Whatever the table does not know is the hub's ("attempt"), never the repository's. The rows are those of the page "What
+a hub says, and what clinder does" (docs/reference/what-a-hub-says.md), and a test holds the two together.
+"""
+
+import re
+import ssl
+from collections.abc import Callable
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from socket import EAI_NONAME, gaierror
+from typing import Literal, NamedTuple
+from urllib.parse import urljoin
+
+import requests
+
+from clinder._http import caused_by, describe
+from clinder.errors import BuildFailed, HubError, HubRefused, HubUnavailable
+from clinder.launch.events import FAILED_PHASES
+from clinder.launch.stream import Outcome
+from clinder.text import hide_tokens, strip_ansi
+
+Fault = Literal["attempt", "elsewhere", "hub", "repository", "user"]
+
+_LOG_LINES = 20  # of a failed build, in its error
+_TELLING_LINES = 8  # at the end of a log, that may say why the build failed
+_LONGEST_MESSAGE = 600  # characters of a hub's words in an error
+
+
+class Limit(NamedTuple):
+    """How long failures of one row are tolerated, and how long the pauses between them are."""
+
+    here: int = 1_000_000  # failures at one place; after that this hub is as one that will not do it
+    in_all: int = 1_000_000  # failures in one launch; after that it ends
+    patience: float = float("inf")  # seconds since the first of them at this place, as `here`
+    first_pause: float = 1.0  # seconds; doubled each time
+    longest_pause: float = 60.0
+    patient: bool = False  # it will take minutes: spread the attempts that the hub allows over the time
+
+
+class Row(NamedTuple):
+    """One row of the table: how a failure is recognised, whose fault it is, and what to do about it."""
+
+    name: str
+    seen: str  # what the hub says, as the reference shows it
+    fault: Fault
+    matches: "Callable[[_Facts], object]"
+    hint: str = ""
+    limit: Limit = Limit()
+    error: type[HubError] = HubRefused  # when there is nobody left to ask
+    waits: bool = False  # a number of seconds or minutes in the words is true
+
+
+class Place(NamedTuple):
+    """What was asked: the hub, the place (the hub, or a member of its federation), and how it was reached."""
+
+    hub: str
+    url: str
+    path: str  # of the build stream, below url
+    spec: str
+    build_token: str | None = None
+    proxy: str = ""  # the variable that names a proxy for it, and the proxy
+
+
+class Verdict(NamedTuple):
+    """What a failure means: its row, the sentence that says what happened, and what more is known."""
+
+    row: Row
+    what: str
+    hint: str
+    wait: float | None = None  # seconds, when the hub said how long and it is true
+    at_most: float | None = None  # seconds after which it is surely worth a try: the length of a rate limit's window
+    log: tuple[str, ...] = ()
+
+    @property
+    def fault(self) -> Fault:
+        """Whose fault it is."""
+        return self.row.fault
+
+    def error(self) -> HubError:
+        """Return the final error that says this."""
+        if self.row.error is BuildFailed:
+            return BuildFailed(self.what, self.hint, self.log)
+        return self.row.error(self.what, self.hint)
+
+
+class _Facts(NamedTuple):
+    """What the rows look at."""
+
+    outcome: Outcome
+    place: Place
+    who: str  # of the place and the member that it redirects to, the one that answered
+    said: str
+    code: int | None  # the status_code of a failed event
+
+    @property
+    def failed(self) -> bool:
+        return self.outcome.event is not None and self.outcome.event.phase in FAILED_PHASES
+
+    @property
+    def answered(self) -> bool:
+        """Whether there was an HTTP answer that is no stream."""
+        return self.outcome.error is None and self.outcome.event is None and not self.outcome.is_stream
+
+    @property
+    def unreachable(self) -> bool:
+        return self.outcome.error is not None and self.outcome.status == 0
+
+    @property
+    def at_front_door(self) -> bool:
+        """Whether the place itself answered, and not a member that it redirects to."""
+        return self.who == self.place.url
+
+    @property
+    def is_hub(self) -> bool:
+        """Whether the hub itself was asked, and not one of its members directly."""
+        return self.place.url == self.place.hub
+
+    def says(self, pattern: str) -> bool:
+        """Tell whether the failed event's or the answer's words match."""
+        return re.search(pattern, self.said, re.IGNORECASE) is not None
+
+    def log_says(self, pattern: str) -> bool:
+        """Tell whether the words or the end of the build's log match."""
+        end = "\n".join([*self.outcome.course.log[-_TELLING_LINES:], self.said])[-20_000:]
+        return re.search(pattern, strip_ansi(end), re.IGNORECASE) is not None
+
+    @property
+    def is_build(self) -> bool:
+        """Whether it failed in the build: the build had begun and the image was not there yet."""
+        course = self.outcome.course
+        return self.failed and course.building and not course.launching and course.phase != "pushing"
+
+
+_OTHER_HUB = "Use another hub, or ask its operators."
+_NO_HUB = "Is that the URL of a BinderHub (like https://mybinder.org/)?"
+_LOGIN = "This hub needs a login, which clinder does not have. " + _OTHER_HUB
+_FAULT_OF_HUB = "This is a fault of the hub. Try later or on another hub, or tell its operators."
+_LATER = "Try later, with a longer timeout, or on another hub."
+_CORRECT = "The last lines of the build's log are above: correct the repository's environment."
+_BY_CHANCE = Limit(here=2, in_all=3, first_pause=2.0)
+_MINUTES = Limit(first_pause=8.0, longest_pause=180.0, patient=True)
+
+# Of pip, conda, mamba, apt, git, npm and R, when a download fails.
+_NETWORK_WORDS = "|".join(
+    (
+        r"IncompleteRead|Connection broken|Connection(?:Reset)?Error|Connection (?:reset|refused|timed out)",
+        r"Temporary failure (?:in name resolution|resolving)|Could not resolve host|Network is unreachable",
+        r"CondaHTTPError|CondaSSLError|HTTP(?:Error|/1\.[01])?:? (?:000|429|5\d\d)\b",
+        r"\b5\d\d (?:Server Error|Service Unavail|Bad Gateway|Gateway Time)",
+        r"TLS handshake|unexpected EOF|SSLEOFError|early EOF|RPC failed|Download error|Read timed out",
+        r"ETIMEDOUT|ECONNRESET|EAI_AGAIN|ReadTimeoutError|ProtocolError|ChunkedEncodingError",
+    )
+)
+# A build's own words for its own failure.
+_BUILD_ERROR = (
+    r"\berror\b|non-zero|exit (?:code|status)|\bfail(?:ed|ure)\b|no matching distribution|\w+(?:Error|Exception)\b"
+    r"|not found|unsatisfiable|^fatal:|command '|traceback"
+)
+
+
+def _always(facts: _Facts) -> bool:  # noqa: ARG001
+    return True
+
+
+def _never(facts: _Facts) -> bool:  # noqa: ARG001
+    return False
+
+
+# The first row that matches counts.
+ROWS: tuple[Row, ...] = (
+    # A failed event. What the hub says of itself comes first, wherever it says it.
+    Row(
+        "github-quota",
+        "GitHub rate limit exceeded. Try again in N minutes",
+        "elsewhere",
+        lambda f: f.failed and f.says(r"github rate limit|api rate limit exceeded"),
+        "The hub has used up what GitHub allows it. " + _LATER,
+        _MINUTES,
+        HubUnavailable,
+        waits=True,
+    ),
+    Row(
+        "rate-limit",
+        "Rate limit exceeded. Try again in 3600 seconds.",
+        "elsewhere",
+        lambda f: f.failed and (f.says("rate limit") or (f.code == 429 and not f.says("too many users"))),
+        "The hub limits how often this network may launch. Use another hub, or a build token of this one.",
+        _MINUTES,
+        HubUnavailable,
+    ),
+    Row(
+        "full",
+        "Too many users on this BinderHub! / Too many users running X!",
+        "elsewhere",
+        lambda f: f.failed and f.says("too many users"),
+        _LATER,
+        _MINUTES,
+        HubUnavailable,
+    ),
+    Row(
+        "build-token",
+        "Invalid build token (event or HTTP 403)",
+        "user",
+        lambda f: (f.code == 403 or f.outcome.status == 403) and f.says("build.token"),
+        "Check the build token: it is good for one hub, one repository and one ref, and it expires after five minutes.",
+    ),
+    Row(
+        "banned-network",
+        "Requests from X are not allowed",
+        "hub",
+        lambda f: f.failed and f.says(r"requests from .{1,200}not allowed"),
+        "This hub bans the network that you are in, as public hubs do with cloud data centres. " + _OTHER_HUB,
+    ),
+    Row(
+        "policy",
+        "Sorry, X is not allowed to launch / X has been temporarily disabled from launching",
+        "hub",
+        lambda f: f.failed and f.says(r"not allowed to launch|disabled from launching|temporarily disabled|\bbanned\b"),
+        "This hub does not launch this repository: many hubs allow some organisations alone, and so no forks. "
+        + _OTHER_HUB,
+    ),
+    Row(
+        "no-provider",
+        "No provider found for prefix 'X'",
+        "hub",
+        lambda f: f.failed and f.says("no provider found"),
+        "This hub can't launch from that provider. " + _OTHER_HUB,
+    ),
+    Row(
+        "login",
+        "Forbidden (event 401 or 403); HTTP 401 or 403; a login page",
+        "hub",
+        lambda f: (
+            (f.failed and (f.code == 401 or (f.code == 403 and f.says(r"^(?:forbidden\W*)?$"))))
+            or (f.answered and (f.outcome.status in (401, 403) or _is_login_page(f.outcome)))
+        ),
+        _LOGIN,
+    ),
+    Row(
+        "running-server",
+        "User X already has a running server / has the maximum of N named servers (409)",
+        "user",
+        lambda f: f.failed and (f.code == 409 or f.says(r"already has a running server|maximum of \d+ named servers")),
+        "Stop a server of this user on the hub's own page (hub/home), and try again.",
+    ),
+    # What the repository's host says.
+    Row(
+        "no-such-ref",
+        "Could not resolve ref for X. Double check your URL.",
+        "repository",
+        lambda f: f.failed and f.says("could not resolve ref"),
+        "Check the spelling of the repository and the ref. The hub must be able to read the repository: is it public?",
+    ),
+    Row(
+        "host-in-trouble",
+        "Error resolving ref for X: HTTP 401, 5xx, 599, ...",
+        "elsewhere",
+        lambda f: f.failed and f.says("error resolving ref"),
+        "The hub could not ask the host of the repository. That is their trouble. " + _LATER,
+        Limit(first_pause=4.0),
+        HubUnavailable,
+    ),
+    Row(
+        "not-readable",
+        "could not read Username; Repository not found (in the build's log)",
+        "repository",
+        lambda f: (
+            f.failed
+            and not f.outcome.course.launching
+            and f.log_says(r"could not read Username|Repository not found|repository '[^']{1,300}' not found")
+        ),
+        "The hub can't read this repository. Check its spelling: is it public?",
+    ),
+    Row(
+        "commit-on-no-branch",
+        "fatal: Could not parse object; fatal: reference is not a tree (in the build's log)",
+        "repository",
+        lambda f: (
+            f.failed
+            and not f.outcome.course.launching
+            and f.log_says(r"could not parse object|reference is not a tree|not our ref|unadvertised object")
+        ),
+        "The commit is on no branch of that repository, so a hub can't fetch it. Push it to a branch. Of a pull "
+        "request, launch the head commit in the repository that it comes from, not the merge commit.",
+    ),
+    # The launch, after the build.
+    Row(
+        "launch-took-too-long",
+        "Image X for user Y took too long to launch",
+        "attempt",
+        lambda f: f.failed and f.says("took too long"),
+        "Each try may leave a server at the hub until the hub stops it. " + _LATER,
+        Limit(in_all=4),
+        HubUnavailable,
+    ),
+    Row(
+        "launch-failed",
+        "Failed to launch image X / Spawn failed: ... / any failure after the build",
+        "attempt",
+        lambda f: (
+            f.failed
+            and (
+                f.outcome.course.launching
+                or f.outcome.course.phase == "pushing"
+                or f.says(r"failed to launch|spawn failed|launch attempt")
+            )
+            and not (f.code is not None and 400 <= f.code < 500)
+        ),
+        _FAULT_OF_HUB,
+        error=HubUnavailable,
+    ),
+    Row(
+        "try-again",
+        "anything with: try again",
+        "attempt",
+        lambda f: f.failed and f.says(r"try(?:ing)? again|please retry"),
+        _LATER,
+        error=HubUnavailable,
+        waits=True,
+    ),
+    Row(
+        "hub-error",
+        "any other failure with status_code 500 or more",
+        "attempt",
+        lambda f: f.failed and f.code is not None and f.code >= 500,
+        _FAULT_OF_HUB,
+        error=HubUnavailable,
+    ),
+    Row(
+        "hub-refused",
+        "any other failure with status_code 400 to 499",
+        "hub",
+        lambda f: f.failed and f.code is not None and f.code >= 400,
+        "Asking this hub again would bring the same answer. " + _OTHER_HUB,
+    ),
+    # The build.
+    Row(
+        "build-failed-by-chance",
+        "a failed build whose log ends in a network's words (CondaHTTPError, Connection broken, ...)",
+        "attempt",
+        lambda f: f.is_build and f.log_says(_NETWORK_WORDS),
+        "The network of the build seems to have failed, more than once. Try later.",
+        _BY_CHANCE,
+        BuildFailed,
+    ),
+    Row(
+        "build-failed",
+        "a failed build whose log says why",
+        "repository",
+        lambda f: f.is_build and (f.says(_BUILD_ERROR) or (not f.said and f.log_says(_BUILD_ERROR))),
+        _CORRECT,
+        error=BuildFailed,
+    ),
+    Row(
+        "build-lost",
+        "a bare failed (or words that say nothing of a build) after the build began",
+        "attempt",
+        lambda f: f.is_build,
+        "The build ended without a reason, more than once: it may have run out of memory, or the hub lost it.",
+        _BY_CHANCE,
+        BuildFailed,
+    ),
+    Row(
+        "build-failed-unwatched",
+        "waiting, then a bare failed",
+        "repository",
+        lambda f: f.failed and not f.said and f.outcome.course.phase == "waiting",
+        "The build failed while nobody was connected, so its log is not known. Start again in two minutes to see it.",
+        error=BuildFailed,
+    ),
+    Row(
+        "unknown-failure",
+        "any other failure",
+        "attempt",
+        lambda f: f.failed,
+        _FAULT_OF_HUB,
+        error=HubUnavailable,
+    ),
+    # An answer that is no event stream.
+    Row(
+        "http-429",
+        "HTTP 429",
+        "elsewhere",
+        lambda f: f.answered and f.outcome.status == 429,
+        _LATER,
+        error=HubUnavailable,
+        waits=True,
+    ),
+    Row(
+        "http-5xx",
+        "HTTP 5xx before any stream",
+        "elsewhere",
+        lambda f: f.answered and f.outcome.status >= 500 and f.at_front_door,
+        _LATER,
+        error=HubUnavailable,
+        waits=True,
+    ),
+    Row(
+        "member-lost",
+        "HTTP 4xx or 5xx from the member of a federation that its front door leads to",
+        "attempt",
+        lambda f: (
+            f.answered and f.is_hub and (f.outcome.status >= 500 or (f.outcome.status >= 400 and not f.at_front_door))
+        ),
+        _LATER,
+        error=HubUnavailable,
+        waits=True,
+    ),
+    Row(
+        "member-refused",
+        "HTTP 4xx from any other member of a federation",
+        "elsewhere",
+        lambda f: f.answered and not f.is_hub and f.outcome.status >= 400,
+        _LATER,
+        error=HubUnavailable,
+    ),
+    Row(
+        "http-404",
+        "HTTP 404 at the front door",
+        "attempt",
+        lambda f: f.answered and f.outcome.status == 404,
+        "Hubs answer so for some seconds while they are updated; this one went on. " + _NO_HUB,
+        Limit(patience=30.0, first_pause=2.0, longest_pause=8.0),
+    ),
+    Row(
+        "no-hub",
+        "a web page, or any other answer that is no event stream; redirects in circles or to nowhere",
+        "hub",
+        lambda f: (
+            f.answered
+            or (
+                f.unreachable
+                and not f.place.proxy
+                and isinstance(f.outcome.error, (requests.exceptions.TooManyRedirects, ValueError))
+            )
+        ),
+        _NO_HUB,
+    ),
+    # No answer at all.
+    Row(
+        "proxy",
+        "the proxy refuses, or its address is none",
+        "hub",
+        lambda f: f.unreachable and f.place.proxy and _is_proxy_error(f.outcome.error),
+        "",  # the proxy and its variable are named
+        error=HubUnavailable,
+    ),
+    Row(
+        "no-such-name",
+        "its name could not be resolved (no such name)",
+        "hub",
+        lambda f: f.unreachable and getattr(caused_by(_error(f), gaierror), "errno", None) == EAI_NONAME,
+        "Check the spelling of the hub's URL, and the network.",
+        error=HubUnavailable,
+    ),
+    Row(
+        "certificate",
+        "its certificate is not valid",
+        "hub",
+        lambda f: f.unreachable and caused_by(_error(f), ssl.SSLCertVerificationError),
+        "Check the hub's URL; for a certificate of your own, set REQUESTS_CA_BUNDLE.",
+        error=HubUnavailable,
+    ),
+    Row(
+        "no-tls",
+        "TLS: wrong version, unexpected end",
+        "hub",
+        lambda f: f.unreachable and caused_by(_error(f), ssl.SSLError),
+        "This address does not speak https. Is it http://?",
+        error=HubUnavailable,
+    ),
+    Row(
+        "unreachable",
+        "connection refused or reset, no connection in time, no answer in time",
+        "elsewhere",
+        lambda f: f.unreachable and f.at_front_door,
+        _LATER,
+        error=HubUnavailable,
+    ),
+    Row(
+        "member-unreachable",
+        "the same from a federation's member",
+        "attempt",
+        lambda f: f.unreachable,
+        _LATER,
+        error=HubUnavailable,
+    ),
+    # A stream that did not come to an end.
+    Row(
+        "broken",
+        "the connection breaks or falls silent while waiting, building or launching",
+        "attempt",
+        _always,
+        _LATER,
+        error=HubUnavailable,
+    ),
+)
+
+# A server was launched, and it can't be used.
+UNUSABLE = Row(
+    "unusable-session",
+    "ready, with an address that can't be used",
+    "attempt",
+    _never,
+    "Each try leaves a server at the hub until the hub stops it. " + _FAULT_OF_HUB,
+    Limit(in_all=3),
+)
+NO_ANSWER = Row(
+    "session-without-answer",
+    "ready, and the session does not answer",
+    "attempt",
+    _never,
+    "The server ended as soon as it was launched, or the hub's proxy does not find it. " + _FAULT_OF_HUB,
+    Limit(in_all=4),
+    HubUnavailable,
+)
+
+
+def of(outcome: Outcome, place: Place) -> Verdict:
+    """Return what an outcome that is no ``ready`` means."""
+    facts = _facts(outcome, place)
+    row = next(row for row in ROWS if row.matches(facts))
+    hint = row.hint if row.name != "proxy" else f"The proxy is {place.proxy}. Check it, or unset that variable."
+    log = _log(outcome) if row.error is BuildFailed else ()
+    if row.error is BuildFailed and not log and hint == _CORRECT:
+        hint = "Correct the repository's environment."
+    wait = _wait(facts)
+    return Verdict(row, _what(facts, row), hint, wait if row.waits else None, wait if row.limit.patient else None, log)
+
+
+def unusable(who: str, why: str) -> Verdict:
+    """Return the verdict of a ``ready`` whose address can't be used."""
+    return Verdict(UNUSABLE, f"{who} launched a server but sent no usable address for it. {why}", UNUSABLE.hint)
+
+
+def no_answer(who: str, why: str) -> Verdict:
+    """Return the verdict of a session that was launched and does not answer."""
+    return Verdict(NO_ANSWER, f"{who} launched a server that does not answer. {why}", NO_ANSWER.hint)
+
+
+def who_answered(outcome: Outcome, place: Place) -> str:
+    """Return the place that was asked, or the member of a federation that it redirects to."""
+    address = outcome.address
+    return address.removesuffix(place.path) if address.endswith(place.path) else urljoin(address, "/")
+
+
+def _facts(outcome: Outcome, place: Place) -> _Facts:
+    event = outcome.event
+    said = strip_ansi(event.message).strip() if event else outcome.said
+    said = _shortened(hide_tokens(said, place.build_token))
+    code = event.data.get("status_code") if event else None
+    return _Facts(outcome, place, who_answered(outcome, place), said, code if isinstance(code, int) else None)
+
+
+def _shortened(said: str) -> str:
+    """Return a hub's words without repo2docker's repetition of a whole command, and not too many of them."""
+    said = re.sub(r"Command '?\[.{60,5000}\]'? (?=returned|died)", "Command ", said, flags=re.DOTALL)
+    return said if len(said) <= _LONGEST_MESSAGE else f"{said[: _LONGEST_MESSAGE - 3]}..."
+
+
+def _what(facts: _Facts, row: Row) -> str:
+    """Return the sentence that says what happened, with the hub's own words."""
+    outcome, who, said = facts.outcome, facts.who, facts.said
+    if row.error is BuildFailed:
+        return _sentence(f"{who} could not build {facts.place.spec}" + (f": {said}" if said else ""))
+    if facts.failed:
+        return _sentence(f"{who} said: {said}" if said else f"{who} gave no reason")
+    if isinstance(outcome.error, requests.exceptions.TooManyRedirects):
+        return f"{who} redirects in circles."
+    if row.name == "no-hub" and outcome.error is not None:
+        return f"{who} redirects to an address that is none."
+    if facts.unreachable:
+        return _sentence(f"{who} could not be reached: {describe(_error(facts))}")
+    if outcome.is_stream:
+        how = describe(outcome.error) if outcome.error else "it ended"
+        phase = outcome.course.phase or "waiting"
+        left = " The server that it was launching may be left there." if outcome.course.launching else ""
+        return _sentence(f"The connection to {who} broke while {phase}: {how}") + left
+    if outcome.encoding:
+        return f"{who} sent an event stream in an encoding that nobody asked for: {outcome.encoding}."
+    if 200 <= outcome.status < 300:
+        return f"{who} answered with {outcome.content_type or 'something'} instead of an event stream."
+    return _sentence(f"{who} answered HTTP {outcome.status}" + (f": {said}" if said else ""))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _log(outcome: Outcome) -> tuple[str, ...]:
+    """Return the last lines of the build's log, without those that only repeat a whole command."""
+    lines = (line for text in outcome.course.log for line in strip_ansi(text).splitlines())
+    return tuple(_shortened(line) for line in lines if line.strip())[-_LOG_LINES:]
+
+
+def _error(facts: _Facts) -> Exception:
+    return facts.outcome.error or Exception()
+
+
+def _is_proxy_error(error: Exception | None) -> bool:
+    return isinstance(error, ValueError | requests.exceptions.ProxyError)
+
+
+def _is_login_page(outcome: Outcome) -> bool:
+    path = outcome.address.partition("?")[0]
+    return outcome.content_type == "text/html" and (
+        re.search(r"/(?:hub/)?(?:login|oauth\w*|signin)\b", path[-200:]) is not None
+        or re.search(r"\b(?:log ?in|sign ?in)\b", outcome.said, re.IGNORECASE) is not None
+    )
+
+
+def _wait(facts: _Facts) -> float | None:
+    headers = facts.outcome.headers
+    header = None if facts.failed else retry_after(headers.get("Retry-After"), headers.get("Date"))
+    return header or said_wait(facts.said)
+
+
+def retry_after(value: str | None, now: str | None = None) -> float | None:
+    """Return the seconds in a Retry-After header, a number or a date (RFC 9110); None if there are none.
+
+    ``now`` is the answer's own Date header, so that the two clocks need not agree.
+    """
+    if value is None:
+        return None
+    if re.fullmatch(r"\d{1,9}", value.strip()):
+        return float(value) or None
+    then, since = _timestamp(value), _timestamp(now)
+    return None if then is None or since is None or then <= since else then - since
+
+
+def _timestamp(value: str | None) -> float | None:
+    try:
+        date = datetime.now(timezone.utc) if value is None else parsedate_to_datetime(value)
+        # One of the three forms of a date has no zone, and all of them mean GMT.
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def said_wait(said: str) -> float | None:
+    """Return the seconds in "Try again in 5 minutes." (binderhub/repoproviders.py); None if there are none."""
+    match = re.search(r"try again in (\d{1,9}) (second|minute|hour)", said, re.IGNORECASE)
+    if match is None:
+        return None
+    return float(match[1]) * {"second": 1, "minute": 60, "hour": 3600}[match[2].lower()] or None

@@ -1,0 +1,180 @@
+"""Writing for readers who may be slow or gone: a terminal, a pipe, a CI's log.
+
+No thread that decides anything waits here without a bound. A thread of its own writes; whoever has something to say
+waits for room, but not when there is a reason to hurry.
+"""
+
+import os
+import select
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TextIO
+
+_ROOM = (
+    1 << 18
+)  # characters that may wait for the reader; a slow one slows the launch down instead of filling the memory
+_MOST_TEXTS = 512  # written at a time
+_PIECE = 1 << 15  # bytes given to the system at a time: a reader that takes one now and then is alive
+_BEAT = 0.1  # seconds; a log of 200,000 lines costs some hundred writes, and nobody sees the difference
+_TICK = 0.05
+_PATIENCE = 10.0  # seconds without a byte taken, after which nobody reads
+
+
+class Kept(str):
+    """Text that is written even where a log's lines are left out because there is no time."""
+
+    __slots__ = ()
+
+
+def _never() -> bool:
+    return False
+
+
+def _unlimited() -> float:
+    return float("inf")
+
+
+class Writer:
+    """Writes texts to a stream, in their order, from a thread of its own.
+
+    ``compose`` gets what is written next and returns what is written instead, in that thread, ten times a second even
+    when there is nothing new. ``hurry`` tells that there is no time to wait for a reader: then texts that find no room
+    are left out. ``error`` is what ended the writing, if something did.
+    """
+
+    def __init__(
+        self, stream: TextIO, *, compose: Callable[[str], str] = str, hurry: Callable[[], bool] = _never
+    ) -> None:
+        self.error: OSError | None = None
+        self._descriptor = stream.fileno()
+        self._encoding = stream.encoding or "utf-8"
+        self._compose = compose
+        self._hurry = hurry
+        self._pending: deque[str] = deque()
+        self._came = 0  # characters and texts, counted by those who write
+        self._gone = 0  # the same, counted by the thread
+        self._taken_at = 0.0  # when the reader took something
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._wrote = threading.Event()
+        self._closing = False
+        self._rushing = False
+
+    def write(self, text: str) -> None:
+        """Have text written, which ends in a newline. Waits for room unless there is a reason to hurry."""
+        if self._came - self._gone > _ROOM and not self.has_room() and not isinstance(text, Kept):
+            return
+        self._pending.append(text)
+        self._came += len(text) + 1
+        if self._thread is None:
+            self._start()
+
+    def has_room(self) -> bool:
+        """Wait until there is room for more; return whether there is, which it may not be when there is hurry."""
+        if self._came - self._gone > _ROOM:
+            while self._came - self._gone > _ROOM // 2 and self.error is None:
+                if self._hurry():
+                    return False
+                self._wait()
+        return self.error is None
+
+    def drain(self, until: Callable[[], float]) -> bool:
+        """Return whether all that came so far was taken by a time (`time.monotonic`), which may change meanwhile."""
+        goal = self._came
+        while self._gone < goal and self.error is None:
+            if time.monotonic() >= until():
+                return False
+            self._wait()
+        return self.error is None
+
+    def finish(self, until: Callable[[], float] = _unlimited, patience: float = _PATIENCE) -> bool:
+        """Write what is left and end the thread; return whether all of it was taken.
+
+        Waits as long as the reader takes something now and then (``patience``, in seconds), but not beyond ``until``, a
+        time of `time.monotonic` that may change meanwhile. Where that is limited, only what is `Kept` is still written.
+        """
+        if self.error is not None or (self._thread is None and not self._pending):
+            return self.error is None
+        self._closing = True
+        if self._thread is None:
+            self._start()
+        self._taken_at = max(self._taken_at, time.monotonic())
+        while self._thread is not None and self._thread.is_alive():
+            now, limit = time.monotonic(), until()
+            self._rushing = limit < float("inf")
+            if now >= min(limit, self._taken_at + patience):
+                return False
+            self._wake.set()
+            self._thread.join(_TICK)
+        self._thread, self._closing = None, False
+        return self.error is None and not self._pending
+
+    def _wait(self) -> None:
+        """Wait until something was written, for a moment at most."""
+        self._wrote.clear()
+        self._wake.set()
+        self._wrote.wait(_TICK)
+
+    # The thread
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._wake.wait(_BEAT)
+                self._wake.clear()
+                closing = self._closing
+                while self._write_some():
+                    pass
+                if closing and not self._pending:
+                    return
+        except OSError as error:  # nobody is watching any more, which is no reason to end a launch
+            self.error = error
+            self._pending.clear()
+        finally:
+            self._wrote.set()
+
+    def _write_some(self) -> bool:
+        """Write the next texts; return whether there are more."""
+        pending = self._pending
+        texts = [pending.popleft() for _ in range(min(len(pending), _MOST_TEXTS))]
+        text = "".join(texts)
+        came = len(text) + len(texts)
+        if self._rushing:
+            text = "".join(text for text in texts if isinstance(text, Kept))
+        if composed := self._compose(text):
+            self._send(composed.encode(self._encoding, "backslashreplace"))
+        self._gone += came
+        self._wrote.set()
+        return bool(pending)
+
+    def _send(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[os.write(self._descriptor, rest[:_PIECE]) :]
+            except BlockingIOError:  # somebody who shares it does not want to wait
+                poll = select.poll()
+                poll.register(self._descriptor, select.POLLOUT)
+                poll.poll(1000)
+                continue
+            self._taken_at = time.monotonic()
+
+
+def push_share(progress: object) -> str:
+    """Return how much of an image is pushed, in tens of percent: ``{layer: {"current": bytes, "total": bytes}}``."""
+    if not isinstance(progress, dict):
+        return ""
+    layers = [layer for layer in progress.values() if isinstance(layer, dict)]
+    current = sum(_number(layer.get("current")) for layer in layers)
+    total = sum(_number(layer.get("total")) for layer in layers)
+    return f"{int(10 * min(current / total, 1)) * 10}%" if total > 0 else ""
+
+
+def _number(value: object) -> float:
+    return value if isinstance(value, int | float) and 0 <= value < 1e18 else 0

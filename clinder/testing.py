@@ -1,0 +1,284 @@
+"""A BinderHub for tests of programs that use one: a script says what it answers, and it tells what it was asked.
+
+>>> from clinder import BinderHub, RepoSpec
+>>> from clinder.testing import READY, FakeHub
+>>> with FakeHub([{"phase": "building", "message": "Step 1/9"}, READY]) as hub:
+...     with BinderHub(hub.url).launch(RepoSpec("org/repo")) as session:
+...         print(session.status().kernels)
+...     print([server.stopped for server in hub.servers])
+0
+[True]
+
+It serves on raw sockets of this machine (IPv4 loopback), so that a fault is a real one, and needs the standard library
+alone. Its servers know ``api/status`` and ``api/shutdown``: they run no code. Those of `clinder.EmbeddedHub` do.
+"""
+
+import json
+import secrets
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, NamedTuple, TypeVar
+
+__all__ = ["READY", "Answer", "Exchange", "FakeHub", "FakeServer", "Request"]
+
+READY: Mapping[str, Any] = {"phase": "ready", "message": "server running\n"}
+"""The event with which a launch ends well. A ``ready`` without a url and a token gets those of a new server."""
+
+
+class Request(NamedTuple):
+    """One HTTP request; the names of its headers are in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+
+class FakeServer:
+    """A Jupyter Server that a `FakeHub` launched: its ``url``, its ``token``, and whether it was ``stopped``.
+
+    ``status`` is what it says to ``api/status``.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = url
+        self.token = token
+        self.stopped = False
+        self.status: dict[str, Any] = {
+            "started": "2026-01-01T00:00:00Z",
+            "last_activity": "2026-01-01T00:01:00Z",
+            "kernels": 0,
+            "connections": 0,
+        }
+
+
+class Exchange:
+    """One connection with its ``request``, and ways to answer it."""
+
+    def __init__(self, hub: "FakeHub", connection: socket.socket, request: Request) -> None:
+        self.hub = hub
+        self.connection = connection
+        self.request = request
+        self.chunked = True
+
+    def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self.connection.sendall(data)
+
+    def stream(self, *, chunked: bool = True, kind: str = "text/event-stream", more: str = "") -> None:
+        r"""Send the header of an event stream; ``more`` is further lines of it, each with its ``\r\n``."""
+        self.chunked = chunked
+        framing = "Transfer-Encoding: chunked\r\n" if chunked else "Connection: close\r\n"
+        self.send(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{framing}{more}\r\n".encode())
+
+    def chunk(self, data: bytes) -> None:
+        """Send bytes as one chunk of the stream."""
+        self.send(b"%x\r\n%s\r\n" % (len(data), data) if self.chunked else data)
+
+    def event(self, phase: str | None, message: Any = None, **more: Any) -> None:
+        """Send one event."""
+        content = {name: value for name, value in (("phase", phase), ("message", message)) if value is not None}
+        self.chunk(f"data: {json.dumps({**content, **more})}\n\n".encode())
+
+    def ready(self, message: str = "server running\n", **more: Any) -> None:
+        """Launch a server and send its event; ``more`` adds fields, or replaces them."""
+        server = self.hub.launch()
+        server.token = more["token"] if isinstance(more.get("token"), str) else server.token
+        self.event("ready", message, **{"url": server.url, "token": server.token, "image": "im/age:1", **more})
+
+    def end(self) -> None:
+        """End the stream as HTTP has it."""
+        if self.chunked:
+            self.send(b"0\r\n\r\n")
+
+    def reset(self) -> None:
+        """End the connection as a crash does."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+    def page(self, status: str, body: str = "", kind: str = "text/html", more: str = "") -> None:
+        """Answer with something that is no stream; ``status`` is its code and reason: ``"404 Not Found"``."""
+        self.send(
+            f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body.encode())}\r\n"
+            f"Connection: close\r\n{more}\r\n{body}".encode()
+        )
+
+    def wait_for_close(self, seconds: float = 30) -> bool:
+        """Return whether the client closed the connection within so many seconds."""
+        self.connection.settimeout(seconds)
+        try:
+            return self.connection.recv(1) == b""
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+
+
+Answer = Callable[[Exchange], None]
+
+_Hub = TypeVar("_Hub", bound="FakeHub")
+
+
+class FakeHub:
+    """A context manager that serves until its end; ``url`` is the hub's.
+
+    Each answer of the script is for one request for a build stream, in their order; the last one is for all that
+    follow, and without a script each launch is ready at once. An answer is a list of events, each a dict as BinderHub
+    sends it, or for everything else a function that gets the `Exchange`. An exception in a function comes out of the
+    block at its end.
+
+    ``requests`` has all requests, ``builds`` those for a build stream, and ``servers`` each server that was launched.
+    ``closed_after_ready`` says of each list that ended in ``ready`` whether the client closed the stream then:
+    BinderHub launches again for one that does not, and reconnects. ``session`` and ``active_hosts``, if set, answer
+    instead of the servers, and a request for ``/active_hosts`` (of a federation).
+    """
+
+    def __init__(self, *script: Answer | Iterable[Mapping[str, Any]]) -> None:
+        self._script = [answer if callable(answer) else _events(answer) for answer in script or ([READY],)]
+        self.requests: list[Request] = []
+        self.builds: list[Request] = []
+        self.servers: list[FakeServer] = []
+        self.closed_after_ready: list[bool] = []
+        self.session: Answer | None = None
+        self.active_hosts: Answer | None = None
+        self._errors: list[Exception] = []
+        self.reached: dict[str, threading.Event] = {}
+        self._lock = threading.Lock()
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+
+    def __enter__(self: _Hub) -> _Hub:
+        self._listener.listen(128)
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.die()
+        if error is None and self._errors:
+            raise self._errors[0]
+
+    def die(self) -> None:
+        """Refuse connections from now on."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # close() alone would leave the accept() in the other thread
+        self._listener.close()
+
+    def launch(self) -> FakeServer:
+        """Launch a server with a URL and a token of its own, as ``ready`` does."""
+        with self._lock:
+            server = FakeServer(f"{self.url}user/org-repo-{len(self.servers) + 1}/", secrets.token_hex(16))
+            self.servers.append(server)
+        return server
+
+    def reach(self, name: str) -> None:
+        """Say from within an answer that it has come this far."""
+        self.reached.setdefault(name, threading.Event()).set()
+
+    def wait_until(self, name: str, seconds: float = 20) -> None:
+        """Wait until an answer has said that by `reach`. Raises `TimeoutError`."""
+        if not self.reached.setdefault(name, threading.Event()).wait(seconds):
+            raise TimeoutError(f"never reached: {name}")
+
+    def server_at(self, path: str) -> FakeServer | None:
+        """Return the server that a request for this path is for."""
+        return next((one for one in self.servers if f"{self.url}{path[1:]}".startswith(one.url)), None)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                if self._listener.fileno() < 0:
+                    return
+                continue  # a client that left during its handshake
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            try:
+                request = _read(connection)
+                if request is not None:
+                    self._choose(request)(Exchange(self, connection, request))
+            except ConnectionError:
+                pass  # the client had enough, as it may
+            except Exception as error:  # noqa: BLE001  (the test's own, raised where the test sees it)
+                if not isinstance(error, OSError) or connection.fileno() >= 0:  # reset() closed it
+                    self._errors.append(error)
+
+    def _choose(self, request: Request) -> Answer:
+        with self._lock:
+            self.requests.append(request)
+            if "/build/" in request.path:
+                self.builds.append(request)
+                return self._script.pop(0) if len(self._script) > 1 else self._script[0]
+        if request.path == "/active_hosts" and self.active_hosts:
+            return self.active_hosts
+        return self.session or self._answer_for_a_server
+
+    def _answer_for_a_server(self, exchange: Exchange) -> None:
+        """Answer as Jupyter Server does, and for one that has ended as JupyterHub does in its place."""
+        request = exchange.request
+        server = self.server_at(request.path)
+        if server is None:
+            exchange.page("404 Not Found")
+        elif server.stopped and request.method == "POST":
+            exchange.page("403 Forbidden", "<html><title>JupyterHub</title>")
+        elif server.stopped:
+            exchange.page("302 Found", more=f"Location: /hub{request.path}\r\n")
+        elif request.headers.get("authorization") != f"token {server.token}":
+            exchange.page("403 Forbidden", '{"message": "Forbidden"}', "application/json")
+        elif request.method == "POST" and request.path.endswith("/api/shutdown"):
+            server.stopped = True
+            exchange.page("200 OK")
+        elif request.path.endswith("/api/status"):
+            exchange.page("200 OK", json.dumps(server.status), "application/json")
+        else:
+            exchange.page("404 Not Found", "<html><title>Jupyter Server</title>")
+
+
+def _events(events: Iterable[Mapping[str, Any]]) -> Answer:
+    """Return the answer that sends these events, and after ``ready`` or ``failed`` waits for the client to leave."""
+    script = [dict(event) for event in events]
+    last = script[-1].get("phase") if script else None
+
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        for event in script:
+            if event.get("phase") == "ready":
+                exchange.ready(**{name: value for name, value in event.items() if name != "phase"})
+            else:
+                exchange.chunk(f"data: {json.dumps(event)}\n\n".encode())
+        if last == "ready":
+            exchange.hub.closed_after_ready.append(exchange.wait_for_close())
+        elif last == "failed":
+            exchange.wait_for_close()
+        else:
+            exchange.end()
+
+    return answer
+
+
+def _read(connection: socket.socket) -> Request | None:
+    """Read one request, body included; None when the client leaves before its end."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = connection.recv(65536)
+        if not more:
+            return None
+        data += more
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    while len(body) < int(headers.get("content-length", 0)):
+        more = connection.recv(65536)
+        if not more:
+            return None
+        body += more
+    method, path, _ = first.split(" ")
+    return Request(method, path, headers)

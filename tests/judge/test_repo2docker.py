@@ -101,32 +101,32 @@ def read_by(pack: Any, name: str) -> Iterator[str]:
         return
     if name in NETWORK or name in ("NixBuildPack", "PipfileBuildPack"):
         return  # these are not judged any further
-    for path in (
-        "environment.yml",
-        "environment.yaml",
-        "requirements.txt",
-        "requirements3.txt",
-        "apt.txt",
-        "runtime.txt",
-    ):
-        yield pack.binder_path(path)
-    scripts = f"{pack.get_preassemble_scripts()} {pack.get_assemble_scripts()}"
-    if re.search(r"pip install --no-cache-dir \.", scripts):
-        yield from everything()
+    names = "environment.yml environment.yaml requirements.txt requirements3.txt apt.txt runtime.txt"
+    yield from map(pack.binder_path, names.split())
+    yield from read_by_conda(pack)
+    yield from read_by_python(f"{pack.get_preassemble_scripts()} {pack.get_assemble_scripts()}", pack)
+    for path in [*pack.get_post_build_scripts(), (pack.get_start_script() or "").removeprefix("${REPO_DIR}/")]:
+        if path:
+            yield path
+            yield from read_by_shell(Path(path).read_text())
+
+
+def read_by_conda(pack: Any) -> Iterator[str]:
     if conda := getattr(pack, "environment_yaml_path", None):
         for dependency in pack.environment_yaml.get("dependencies") or []:
             lines = dependency.get("pip") or [] if isinstance(dependency, dict) else []
             yield from read_by_pip([lines] if isinstance(lines, str) else lines, Path(conda).parent)
             if isinstance(dependency, str) and re.match(r"[./~]|.*\.(conda|bz2)$", dependency):
                 yield from everything()
+
+
+def read_by_python(scripts: str, pack: Any) -> Iterator[str]:
+    if re.search(r"pip install --no-cache-dir \.", scripts):
+        yield from everything()
     for path in ("requirements.txt", "requirements3.txt"):
         if pack.binder_path(path) in scripts:
             text = Path(pack.binder_path(path)).read_text("utf-8-sig").replace("\\\n", "")
             yield from read_by_pip(text.splitlines(), Path(pack.binder_path(path)).parent)
-    for path in [*pack.get_post_build_scripts(), (pack.get_start_script() or "").removeprefix("${REPO_DIR}/")]:
-        if path:
-            yield path
-            yield from read_by_shell(Path(path).read_text())
 
 
 def read_by_pip(lines: list[str], folder: Path, seen: tuple[str, ...] = ()) -> Iterator[str]:

@@ -23,6 +23,7 @@ class Inputs(NamedTuple):
     build_token: str | None
     timeout: float
     reuse_image: bool
+    remote_extends: bool
 
     def target(self) -> Target:
         """Return what to launch where; what the inputs leave open is found. Raises `UsageError`."""
@@ -33,6 +34,7 @@ class Inputs(NamedTuple):
             ref=self.ref,
             provider=self.provider,
             reuse_image=self.reuse_image,
+            remote_extends=self.remote_extends,
         )
 
 
@@ -52,6 +54,8 @@ def read_inputs() -> Inputs:
         timeout = _parse_duration(core.get_input("timeout"))
     with _blamed("reuse-image"):
         reuse_image = _parse_boolean(core.get_input("reuse-image"))
+    with _blamed("remote-extends"):
+        remote_extends = _parse_boolean(core.get_input("remote-extends") or "true")
     with _blamed("provider"):
         if provider and provider_named(provider) and not repo:
             raise UsageError("It says how to read repo, which is empty.", "Set repo too, or leave both empty.")
@@ -60,7 +64,7 @@ def read_inputs() -> Inputs:
     with _blamed("ref"):
         if ref:
             (spec or RepoSpec("any/repository")).at(ref)
-    return Inputs(hubs, repo, ref, provider, build_token(), timeout, reuse_image)
+    return Inputs(hubs, repo, ref, provider, build_token(), timeout, reuse_image, remote_extends)
 
 
 @contextmanager

@@ -190,6 +190,12 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="launch the newest commit that changed the environment, whose image the hub most likely has",
     )
+    command.add_argument(
+        "--no-remote-extends",
+        dest="remote_extends",
+        action="store_false",
+        help="when nothing names a hub, don't look for it in the files of the web that myst.yml extends",
+    )
     command.add_argument("-q", "--quiet", action="store_true", help="show neither phases nor the build's log")
 
 

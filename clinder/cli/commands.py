@@ -173,6 +173,7 @@ def _target(args: argparse.Namespace) -> "Target":
         ref=args.ref,
         provider=args.provider,
         reuse_image=args.reuse_image,
+        remote_extends=args.remote_extends,
     )
 
 

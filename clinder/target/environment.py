@@ -1,35 +1,32 @@
 """Which earlier commit has the very environment of this one, so that the image a hub has of it can be used again.
 
-A hub names an image after a commit. What defines the environment in it are some files (repo2docker,
-repo2docker/buildpacks/*): those of binder/ or .binder/, else those in the root. When the image holds anything more of
-the repository, or when the history in the checkout does not tell, nothing is reused: a build is slow, a wrong
-environment is worse.
+An environment is what repo2docker's build can read. That is compared between a commit and its parents, and the newest
+commit at which it changed is launched. (docs/explanation/reuse.md has the reasoning.)
+
+- Narrow: it is certain what the build reads. The files that define the environment, what they include, what configures
+  tools in the home directory, which is the repository, and whatever a script names (`clinder.target.build_files`).
+- Broad, in every other case: all files but prose, notebooks and pictures.
+
+Nothing here lists what is dangerous. What is not understood makes an environment broad: it is built more often than
+needed, and is never another one. This module knows git's history; what to launch is `clinder.target.target`'s to know.
 """
 
+import os
 import re
 import stat
-from collections.abc import Iterator
-from fnmatch import fnmatch
+from functools import lru_cache
 from typing import NamedTuple
 
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 from dulwich.repo import Repo
 
+from clinder.target.build_files import HOME_FILES, NotUnderstood, Reader, definitions, read_by_build, reader_of
 from clinder.target.checkout import Checkout
 
-_FILES = frozenset(
-    [
-        *(b"Dockerfile", b"default.nix", b"environment.yml", b"environment.yaml", b"Pipfile", b"Pipfile.lock"),
-        *(b"requirements.txt", b"requirements3.txt", b"setup.py", b"pyproject.toml", b"runtime.txt", b"apt.txt"),
-        *(b"install.R", b"DESCRIPTION", b"Project.toml", b"JuliaProject.toml", b"Manifest.toml", b"REQUIRE"),
-        *(b"postBuild", b"start"),
-    ]
-)
-_MANIFESTS = (b"JuliaManifest", b"Manifest-v")  # which Julia itself prefers to Manifest.toml
+_MAX_SIZE = 256 * 1024  # bytes of all files that are understood
+_MAX_LINKS = 20  # that are followed, one after another
 
-
-class _NoReuse(Exception):
-    """Why the commit itself has to be launched."""
+Entry = tuple[int, ObjectID]  # a file's or folder's mode and hash
 
 
 class Reuse(NamedTuple):
@@ -39,6 +36,10 @@ class Reuse(NamedTuple):
     line: str
 
 
+class _NoReuse(Exception):
+    """Why the commit itself has to be launched."""
+
+
 def find_environment(commit: str, checkout: Checkout | None) -> Reuse:
     """Return the newest of a commit and its ancestors that changed the environment."""
     try:
@@ -46,264 +47,243 @@ def find_environment(commit: str, checkout: Checkout | None) -> Reuse:
             raise _NoReuse("there is no git checkout here, whose history would tell which")
         if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
             raise _NoReuse(f"{commit} is no full commit id, so this checkout may have another one of that name")
-        newest, changed = _newest(checkout.repo, ObjectID(commit.encode()))
+        newest, rule, changed = _newest_change(_History(checkout.repo), ObjectID(commit.encode()))
     except _NoReuse as why:
         return Reuse(None, f"no image is reused: {why}")
     except Exception as error:  # noqa: BLE001  (see clinder.target.checkout)
         return Reuse(None, f"no image is reused: the history in this checkout can't be read ({type(error).__name__})")
-    found = newest.decode()
+    found, about = newest.decode(), f"({changed}; {rule.words})"
     if found == commit:
-        return Reuse(found, f"no image is reused: {commit[:10]} itself changed the environment ({changed})")
-    line = f"reusing the image of {found[:10]}, the newest commit that changed the environment ({changed})"
+        return Reuse(found, f"no image is reused: {commit[:10]} itself changed the environment {about}")
+    line = f"reusing the image of {found[:10]}, the newest commit that changed the environment {about}"
     return Reuse(found, f"{line}, instead of building {commit[:10]}")
 
 
-class _Definition(NamedTuple):
-    """What defines the environment in a commit: files (mode and hash by path), and the directory that they are in."""
-
-    directory: bytes
-    files: dict[bytes, tuple[int, ObjectID]]
-
-
-def _newest(repo: Repo, commit: ObjectID) -> tuple[ObjectID, str]:
-    """Return the newest commit that changed the environment which this one has, and which files it changed."""
-    current = _commit(repo, commit, commit)
-    definition = _definition(repo, current)
-    _check(repo, current, definition)
+def _newest_change(history: "_History", commit: ObjectID) -> tuple[ObjectID, "_Rule", str]:
+    """Return the newest commit that changed the environment which this one has, how that is told, and which files."""
+    current = history.commit(commit, commit)
+    rule = _rule(history, current.tree)
+    wanted = rule.environment(history, current.tree)
     while True:
-        others = []
         # As git follows a file's history: where a merge took the environment of a parent as it was, on from there.
-        for parent in current.parents:
-            before = _commit(repo, parent, current.id)
-            others.append(_definition(repo, before))
-            if others[-1] == definition:
-                current = before
+        before = [history.commit(parent, current.id) for parent in current.parents]
+        same = next((each for each in before if rule.environment(history, each.tree) == wanted), None)
+        if same is None:
+            others = [rule.environment(history, each.tree) for each in before]
+            return current.id, rule, _changed(wanted, others)
+        current = same
+
+
+class _History:
+    """The objects of a repository, some of which a shallow or partial clone may not have."""
+
+    def __init__(self, repo: Repo) -> None:
+        self._repo = repo
+        self.tree = lru_cache(4096)(self._tree)
+        self.without_prose = lru_cache(65536)(self._without_prose)
+
+    def commit(self, commit: ObjectID, after: ObjectID) -> Commit:
+        """Return a commit, the parent of the one before it in the walk. Raises `_NoReuse`."""
+        try:
+            found = self._repo[commit]
+        except KeyError:
+            if commit == after:
+                raise _NoReuse(f"{commit.decode()[:10]} is not in this checkout") from None
+            raise _NoReuse(
+                f"the history in this checkout ends at {after.decode()[:10]}, before the answer is known. "
+                "Fetch all of it (with actions/checkout: fetch-depth: 0)"
+            ) from None
+        if not isinstance(found, Commit):
+            raise _NoReuse(f"{commit.decode()[:10]} is no commit")
+        return found
+
+    def _tree(self, tree: ObjectID) -> dict[bytes, Entry]:
+        try:
+            found = self._repo[tree]
+        except KeyError:
+            raise _NoReuse("this checkout is a partial clone, without the folders of earlier commits") from None
+        assert isinstance(found, Tree)
+        return {name: (mode, entry) for name, mode, entry in found.items()}
+
+    def _without_prose(self, tree: ObjectID) -> frozenset[tuple[bytes, object]]:
+        """Return all that counts of a folder in a broad environment, in a form that can be compared and hashed."""
+        kept: dict[bytes, object] = {}
+        for name, (mode, entry) in self.tree(tree).items():
+            if stat.S_ISDIR(mode):
+                kept[name] = name not in _PROSE_FOLDERS and self.without_prose(entry)
+            elif not _PROSE.search(name):
+                kept[name] = (mode, entry)
+        return frozenset((name, entry) for name, entry in kept.items() if entry)
+
+    def find(self, tree: ObjectID, path: bytes) -> Entry | None:
+        """Return what a path leads to, or the file or link that is in the way there."""
+        *folders, name = path.split(b"/")
+        for folder in folders:
+            entry = self.tree(tree).get(folder)
+            if not entry or not stat.S_ISDIR(entry[0]):
+                return entry
+            tree = entry[1]
+        return self.tree(tree).get(name)
+
+    def text(self, blob: ObjectID) -> str:
+        """Return a file's text. Raises `NotUnderstood` for one that is not to be had, or too long to understand."""
+        try:
+            found = self._repo[blob]
+        except KeyError:
+            raise NotUnderstood("is not in this checkout, a partial clone") from None
+        if not isinstance(found, Blob) or len(found.data) > _MAX_SIZE:
+            raise NotUnderstood("is too large")
+        return found.data.decode("utf-8-sig", "replace")
+
+
+# What counts
+
+# What tools read in the home directory or the current one, both of which are the repository: configuration of Jupyter
+# and IPython, and all that begins with a dot but what is for editors, linters and code hosts.
+_HOME = re.compile(
+    rb"\.(?!(git(hub|ignore|lab.*|-blame-ignore-revs|pod.*)|pre-commit-config\.yaml|readthedocs\.ya?ml|travis\.yml"
+    rb"|circleci|vscode|idea|devcontainer|editorconfig|flake8|prettier.*|isort\.cfg|pylintrc|coveragerc|codespell.*"
+    rb"|codecov\.yml|markdownlint.*|lychee.*|zenodo\.json|all-contributorsrc|mailmap|nojekyll|DS_Store|binder)$)"
+    rb"|(jupyter|ipython)_"
+)
+_PROSE_FOLDERS = (b".github",)
+_PROSE = re.compile(
+    rb"\.(md|rst|ipynb|bib|png|jpe?g|gif|svg|webp|ico|cff)$|^(licen[cs]e|copying|notice|authors|contributors|changelog)"
+    rb"(\.txt)?$|^(myst\.ya?ml|_toc\.yml|_config\.yml)$",
+    re.IGNORECASE,
+)
+
+
+class _Rule(NamedTuple):
+    """How to tell the environment of a commit: by these paths besides the definitions; by all files if it is broad."""
+
+    paths: frozenset[bytes] | None
+    words: str
+
+    def environment(self, history: _History, tree: ObjectID) -> frozenset[tuple[bytes, object]]:
+        """Return what counts of a commit's tree, in a form that can be compared."""
+        if self.paths is None:
+            return history.without_prose(tree)
+        root = history.tree(tree)
+        names = [name for name in root if _HOME.match(name)] + (_binder_folders(root) or definitions(root))
+        found = {name: root[name] for name in names}
+        found |= {path: entry for path in self.paths if (entry := history.find(tree, path))}
+        return frozenset(found.items())
+
+
+def _rule(history: _History, tree: ObjectID) -> _Rule:
+    reader = _Reader(history, tree)
+    try:
+        names = reader.readdefinitions()
+    except NotUnderstood as why:
+        return _Rule(None, f"broad, so that all files but prose count: {why}"[:300])
+    return _Rule(frozenset(reader.paths), f"narrow: {', '.join(names) or 'the default, for no file defines one'}"[:300])
+
+
+def _binder_folders(root: dict[bytes, Entry]) -> list[bytes]:
+    """Return the folders for repo2docker alone; a link or a submodule of that name may be one as well."""
+    return [name for name in (b".binder", b"binder") if name in root and not stat.S_ISREG(root[name][0])]
+
+
+def _changed(environment: frozenset[tuple[bytes, object]], others: list[frozenset[tuple[bytes, object]]]) -> str:
+    """Return the names of the files and folders that differ from the environments of the parents."""
+    names = sorted({name for other in others or [frozenset()] for name, _ in environment ^ other})
+    return b", ".join(names[:5]).decode("utf-8", "replace") + (" ..." if names[5:] else "") or "the first commit"
+
+
+class _Reader:
+    """Reads what the build of one commit reads, as far as it is understood, and collects the paths that count."""
+
+    def __init__(self, history: _History, tree: ObjectID) -> None:
+        self._history = history
+        self._tree = tree
+        self.paths: set[bytes] = set()
+        self._read_paths: set[str] = set()
+        self._left = _MAX_SIZE
+
+    def readdefinitions(self) -> list[str]:
+        """Read what repo2docker would, and return the files' names. Raises `NotUnderstood`."""
+        root = self._history.tree(self._tree)
+        folders = _binder_folders(root)
+        if len(folders) > 1:
+            raise NotUnderstood("binder and .binder are two folders")
+        folder, names = b"", root
+        if folders:
+            folder, (mode, entry) = self._follow(folders[0])
+            folder, names = folder + b"/", self._history.tree(entry) if stat.S_ISDIR(mode) else {}
+            if not stat.S_ISDIR(mode):
+                raise NotUnderstood("binder is no folder of this repository")
+        found = read_by_build(names, in_root=not folders)
+        home = [name for name in HOME_FILES if self._history.find(self._tree, name)]
+        for path, name in [*((folder + name, name) for name in found), *((name, name) for name in home)]:
+            self._read(os.fsdecode(path), reader_of(name))
+        return [os.fsdecode(folder + name) for name in found]
+
+    def _read(self, path: str, reader: Reader) -> None:
+        self._read_paths.add(path)
+        _, (mode, entry) = self._follow(os.fsencode(path))
+        try:
+            if not stat.S_ISREG(mode):
+                raise NotUnderstood("is no file")
+            text = self._history.text(entry)
+            self._left -= len(text)
+            if self._left < 0:
+                raise NotUnderstood("is too large")
+            uses = list(reader(text))
+        except NotUnderstood as why:
+            raise NotUnderstood(f"{path} {why}") from None
+        for use in uses:
+            if use.reader:
+                self._include(path, use.path, use.reader)
+            elif self._names(use.path, path) and not use.allowed:
+                raise NotUnderstood(f"{path} uses {use.path[:80]}")
+
+    def _include(self, path: str, included: str, reader: Reader) -> None:
+        """Read a file that another one includes: beside that, as pip does, or in the root, where scripts run."""
+        beside = os.path.normpath(os.path.join(os.path.dirname(path), included))  # noqa: PTH118, PTH120
+        found = [place for place in (self._names(word, path) for word in (included, beside)) if place]
+        if not found:
+            raise NotUnderstood(f"{path} includes {included[:80]}, which is not there")
+        for place in found:
+            if place not in self._read_paths:
+                self._read(place, reader)
+
+    def _names(self, word: str, where: str) -> str:
+        """Return the path of what a word names here, nothing if there is none; note the path, which counts either way.
+
+        Raises `NotUnderstood` for one that leads to the repository as a whole, or nobody knows where.
+        """
+        if re.match(r"/(tmp|usr|opt|etc|srv/conda|dev/null)(/|$)", word) and "/.." not in word:
+            return ""
+        path = os.path.normpath(re.sub(r"^~/", "", word))
+        if path == "." or re.match(r"/|~|\.\.(/|$)", path) or "/../" in word:
+            raise NotUnderstood(f"{where} uses {word[:80]}")
+        self.paths.add(os.fsencode(path))
+        entry = self._entry(os.fsencode(path))
+        if entry and not stat.S_ISREG(entry[0]) and not stat.S_ISDIR(entry[0]):
+            raise NotUnderstood(f"{where} uses {word[:80]}, a link")
+        return path if entry else ""
+
+    def _entry(self, path: bytes) -> Entry | None:
+        """Return what a path leads to. Raises `NotUnderstood` if a link is on the way."""
+        for slash in re.finditer(b"/", path):
+            folder = self._history.find(self._tree, path[: slash.start()])
+            if folder and stat.S_ISLNK(folder[0]):
+                raise NotUnderstood(f"{os.fsdecode(path)} is below a link")
+        return self._history.find(self._tree, path)
+
+    def _follow(self, path: bytes) -> tuple[bytes, Entry]:
+        """Return where links lead inside the repository, each of which counts. Raises `NotUnderstood`."""
+        for _ in range(_MAX_LINKS):
+            self.paths.add(path)
+            entry = self._entry(path)
+            if entry and not stat.S_ISLNK(entry[0]):
+                return path, entry
+            if not entry:
                 break
-        else:
-            _check(repo, current, definition)  # the rest of the repository was another one then
-            return current.id, _changed(repo, current, definition, others)
-
-
-def _commit(repo: Repo, commit: ObjectID, after: ObjectID) -> Commit:
-    """Return a commit, the parent of the one before it in the walk; a shallow clone may not have it."""
-    try:
-        found = repo[commit]
-    except KeyError:
-        if commit == after:
-            raise _NoReuse(f"{commit.decode()[:10]} is not in this checkout") from None
-        raise _NoReuse(
-            f"the history in this checkout ends at {after.decode()[:10]}, before the answer is known. "
-            "Fetch all of it (with actions/checkout: fetch-depth: 0)"
-        ) from None
-    if not isinstance(found, Commit):
-        raise _NoReuse(f"{commit.decode()[:10]} is no commit")
-    return found
-
-
-def _tree(repo: Repo, tree: ObjectID) -> Tree:
-    try:
-        found = repo[tree]
-    except KeyError:
-        raise _NoReuse("this checkout is a partial clone, without the files of earlier commits") from None
-    assert isinstance(found, Tree)
-    return found
-
-
-def _definition(repo: Repo, commit: Commit) -> _Definition:
-    """Return what defines the environment at a commit, as repo2docker chooses it (BuildPack.binder_dir)."""
-    root = _tree(repo, commit.tree)
-    # A link or a submodule of that name is a directory for repo2docker as well. Such a definition has no files here.
-    own = [name for name in (b".binder", b"binder") if name in root and not stat.S_ISREG(root[name][0])]
-    if not own:
-        return _Definition(b"", {name: root[name] for name in root if _defines(name)})
-    if len(own) > 1:
-        return _Definition(b" and ".join(own), {})
-    mode, tree = root[own[0]]
-    return _Definition(own[0], dict(_files(repo, tree, own[0] + b"/")) if stat.S_ISDIR(mode) else {})
-
-
-def _defines(name: bytes) -> bool:
-    return name in _FILES or name.startswith(_MANIFESTS)
-
-
-def _files(repo: Repo, tree: ObjectID, prefix: bytes) -> Iterator[tuple[bytes, tuple[int, ObjectID]]]:
-    """Yield all files below a directory: what lies beside postBuild in binder/ is most likely there for it."""
-    for name, mode, found in _tree(repo, tree).items():
-        if stat.S_ISDIR(mode):
-            yield from _files(repo, found, prefix + name + b"/")
-        else:
-            yield prefix + name, (mode, found)
-
-
-def _changed(repo: Repo, commit: Commit, definition: _Definition, others: list[_Definition]) -> str:
-    """Return the names of the files that a commit changed; refuse one that took some away."""
-    changed = set(definition.files) if not others else set()
-    kept = {*definition.files, *_tree(repo, commit.tree)}
-    for before in others:
-        for path in before.files:
-            if path not in kept:
-                raise _NoReuse(f"{commit.id.decode()[:10]} deleted or renamed {_shown(path)}")
-        changed |= {path for path, _ in set(before.files.items()) ^ set(definition.files.items())}
-    return ", ".join(map(_shown, sorted(changed)))
-
-
-def _shown(path: bytes) -> str:
-    return path.decode("utf-8", "replace")
-
-
-# What may put more of the repository into the image than the files that define it
-
-
-def _check(repo: Repo, commit: Commit, definition: _Definition) -> None:
-    """Raise unless the environment at a commit comes from its files alone."""
-    if not definition.files:
-        raise _NoReuse(
-            f"{_shown(definition.directory)} can't be followed"
-            if definition.directory
-            else "no file here defines an environment"
-        )
-    for found, (mode, _) in definition.files.items():
-        if not stat.S_ISREG(mode):
-            raise _NoReuse(f"{_shown(found)} is no regular file")
-    rest = {_shown(n) for n in _tree(repo, commit.tree) if n not in definition.files and n != definition.directory}
-    scripts = ""
-    helpers: dict[str, str] = {}
-    for found, (_, blob) in definition.files.items():
-        path, text = _shown(found), _text(repo, blob)
-        name = path.removeprefix(f"{_shown(definition.directory)}/")
-        if not _defines(name.encode()):
-            helpers[name] = helpers.get(name, "") + text
-        elif why := _more(name, text, rest, in_root=not definition.directory):
-            raise _NoReuse(f"{path} {why}")
-        elif name in _SCRIPTS:
-            scripts += text
-    _check_helpers(scripts, helpers, rest)
-
-
-def _check_helpers(scripts: str, helpers: dict[str, str], rest: set[str]) -> None:
-    """Raise if a file beside the scripts in binder/, which one of them or another such file uses, uses the rest."""
-    helpers = {name: text for name, text in helpers.items() if not name.endswith((".md", ".rst"))}
-    scripts = "\n".join([scripts, *helpers.values()])
-    for name, text in helpers.items():
-        used = "*" in scripts or any(part in scripts for part in name.split("/"))  # a pattern can mean anything
-        if used and (why := _script(text, rest)):
-            raise _NoReuse(f"{name}, beside what defines the environment, {why}")
-
-
-_SCRIPTS = ("postBuild", "start", "install.R", "default.nix")
-
-
-def _text(repo: Repo, blob: ObjectID) -> str:
-    try:
-        found = repo[blob]
-    except KeyError:
-        raise _NoReuse("this checkout is a partial clone, without the files of this commit") from None
-    assert isinstance(found, Blob)
-    return found.data.decode("utf-8-sig", "replace")
-
-
-def _more(name: str, text: str, rest: set[str], *, in_root: bool) -> str | None:
-    """Say what a file takes from the rest of the repository, whose names in the root are given; None if nothing."""
-    if "\0" in text:
-        return "can't be read"
-    if name == "Dockerfile":
-        return "may copy the repository into the image"
-    if name in ("setup.py", "DESCRIPTION", "pyproject.toml"):  # elsewhere than in the root they mean nothing
-        tables = set(re.findall(r"^\s*\[*\s*[\"']?(project|build-system)\b", text, re.MULTILINE))
-        package = name != "pyproject.toml" or len(tables) == 2
-        return "installs the repository itself" if in_root and package else None
-    if name in ("Project.toml", "JuliaProject.toml") and re.search(r"^\s*name\s*=", text, re.MULTILINE):
-        return "makes the repository itself a package"
-    if name.startswith("Pipfile") or name.endswith(("Project.toml", "Manifest.toml")) or "Manifest-v" in name:
-        return "names a path in the repository" if _PATH.search(text) else None
-    if name in ("requirements.txt", "requirements3.txt"):
-        return _local(text)
-    if name in ("environment.yml", "environment.yaml"):
-        return _conda(text)
-    if name in _SCRIPTS:
-        return _script(text, rest)
-    return None
-
-
-# A key of TOML or JSON for a path, or a value that is one. In a table of Julia's, "file" would be a package's name.
-_PATH = re.compile(r"\b(path|file)[\"']?\s*[=:]\s*[\"']|file:|[=:]\s*[\"']\.{1,2}[/\"']")
-
-
-def _local(requirements: str) -> str | None:
-    """Tell whether one of pip's requirements is something in the repository (pip, req/req_file.py)."""
-    without_comments = re.sub(r"^\s*#.*", "", requirements, flags=re.MULTILINE)
-    for line in re.sub(r"\\\r?\n", "", without_comments).splitlines():
-        words = re.sub(r"\s#.*", "", line).strip()
-        option = re.match(r"--[\w-]+|-\w|", words)
-        assert option
-        if re.match(r"-r|-c|--requirem|--cons", option[0]):
-            return f"includes another file ({words})"
-        value = re.split(r"\s-|;", words[option.end() :].lstrip("= \t"))[0].strip()
-        remote = re.search(r"://(?!\.)", value) and "file:" not in value
-        directory = re.match(r"-e|--ed", option[0]) or re.search(r"^\.|/|\bfile:", value)
-        if value and not remote and (directory or re.search(_ARCHIVE, value)):
-            return f"installs something of the repository ({value})"
-    return None
-
-
-_ARCHIVE = r"\.(whl|zip|tar|tgz|tbz|txz|tlz|tar\.\w+|conda)(\[.*)?$"
-
-
-def _conda(text: str) -> str | None:
-    import yaml
-
-    try:
-        content = yaml.safe_load(text) or {}
-        listed = [*(content.get("dependencies") or []), *(content.get("channels") or [])]
-        plain = [each for each in listed if isinstance(each, str)]
-        pip = [each.get("pip") or [] for each in listed if isinstance(each, dict)]
-        lines = [str(line) for each in pip for line in ([each] if isinstance(each, str) else each)]
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError, RecursionError):
-        return "can't be read"
-    for each in plain:
-        if re.match(r"[./~]|file:", each) or (re.search(_ARCHIVE, each) and "://" not in each):
-            return f"installs something of the repository ({each})"
-    return _local("\n".join(lines))
-
-
-def _script(text: str, rest: set[str]) -> str | None:
-    """Tell whether a script mentions something of the repository but what defines the environment."""
-    code = re.sub(r"^\s*#.*", "", text, flags=re.MULTILINE)
-    for word in _words(code):
-        path = re.sub(r"^((\$(REPO_DIR|HOME|PWD)|~|\.|/home/\w+)(/+|$))+", "", word)
-        parts = path.split("/")
-        everything = not path or ".." in parts or "REPO_DIR" in path or path in ("pwd", "getwd")
-        if everything or parts[0] in rest or ("*" in parts[0] and any(fnmatch(name, parts[0]) for name in rest)):
-            return f"may use the rest of the repository ({word})"
-    for module in re.findall(r"(?:\bimport|\bfrom|\s-m)\s+(\w+)", code):
-        if {module, f"{module}.py"} & rest:
-            return f"may use the rest of the repository ({module})"
-    for commands, files in _UNNAMED.items():
-        if (command := re.search(rf"\b({commands})\b", code)) and (found := rest.intersection(files.split())):
-            return f"may use the rest of the repository ({command[0]} reads {min(found)})"
-    return None
-
-
-def _words(code: str) -> Iterator[str]:
-    for word in re.split(r"[\s\"'`;|&()<>,=:@\\\[\]{}]+", re.sub(r"\$\{(\w+)\}", r"$\1", code)):
-        if word:
-            yield word
-        if re.match(r"-\w.", word):  # an option of one letter and its value, as in -rfile
-            yield word[2:]
-
-
-# Commands that read files in the current directory which nobody need name
-_UNNAMED = {
-    "make": "Makefile makefile GNUmakefile",
-    "npm|npx|yarn|pnpm|jlpm": "package.json",
-    "poetry|pdm|hatch|flit|uv|pixi": "pyproject.toml uv.toml pixi.toml",
-    "pipenv": "Pipfile Pipfile.lock",
-    "(conda|mamba|micromamba) env": "environment.yml environment.yaml",
-    "julia|Pkg": "Project.toml JuliaProject.toml",
-    "R|Rscript|renv|source": ".Rprofile renv.lock",
-    "install_local|install_deps|devtools": "DESCRIPTION",
-    "submodule": ".gitmodules",
-    "lfs|dvc": ".gitattributes .dvc dvc.yaml",
-    "nix-shell|nix-build|nix-env": "default.nix shell.nix",
-    "tox|nox|doit|cmake|cargo|bundle": "tox.ini noxfile.py dodo.py CMakeLists.txt Cargo.toml Gemfile",
-}
+            target = os.fsencode(self._history.text(entry[1]))
+            # Right where no link is on the way, and else the next round finds that.
+            path = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
+            if path.startswith((b"/", b"..")):
+                break
+        raise NotUnderstood(f"{os.fsdecode(path)} is a link that leads nowhere here")

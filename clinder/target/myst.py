@@ -40,12 +40,17 @@ class MystConfig:
     def __init__(self, project: Project, name: str, remote: tuple[str, ...] = ()) -> None:
         self.name = name
         self.remote = remote
+        self._project = project
         jupyter = project.get("jupyter")
         self._places = {
             "jupyter.binder": jupyter.get("binder") if isinstance(jupyter, dict) else None,
             "binder": project.get("binder"),
         }
         self._github = project.get("github")
+
+    def filled(self, extended: "MystConfig") -> "MystConfig":
+        """Return this with the keys that it lacks of a file that it extends."""
+        return MystConfig({**extended._project, **self._project}, self.name, self.remote)
 
     def hub(self) -> str | None:
         """Return the hub's URL. Raises `UsageError`."""
@@ -87,13 +92,13 @@ def find_myst(directory: Path) -> MystConfig | None:
             # os.path's says no where a directory above may not be looked into
             if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
                 project, remote = _read_project(path, [])
-                if project is not None:
-                    return MystConfig(project, os.path.relpath(path, directory), tuple(remote))
+                if project is not None or remote:
+                    return MystConfig(project or {}, os.path.relpath(path, directory), tuple(remote))
     return None
 
 
 def parse_myst(content: bytes, name: str) -> MystConfig:
-    """Return the configuration that is in a file's content; what that extends is left out. Raises `UsageError`."""
+    """Return the configuration in a file's content, without what that extends in turn. Raises `UsageError`."""
     return MystConfig(_own_project(_parse(content, name)) or {}, name)
 
 

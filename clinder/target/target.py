@@ -1,7 +1,8 @@
 """What to launch, and where: what was said, and for the rest CI, the project's myst.yml and the git checkout.
 
 It knows the order of these sources, which is that of the command line's reference, and the words for the log. How each
-source is read is that source's module's to know. It asks files and variables of this machine, and nobody else.
+source is read is that source's module's to know. It asks files and variables of this machine; the web
+only for a file that myst.yml extends, when nothing else names a hub.
 """
 
 import os
@@ -17,7 +18,7 @@ from clinder.giturl import quote_text
 from clinder.providers import PROVIDERS
 from clinder.spec import DEFAULT_HUB, RepoSpec, parse_hub, same_repository
 from clinder.target.ci import CIS, Base, CIBuild, read_ci
-from clinder.target.myst import MystConfig, find_myst
+from clinder.target.myst import MAX_SIZE, MystConfig, find_myst, parse_myst
 from clinder.text import strip_ansi
 
 if TYPE_CHECKING:
@@ -59,21 +60,23 @@ def resolve_target(
     ref: str | None = None,
     provider: str | None = None,
     reuse_image: bool = False,
+    remote_extends: bool = True,
     environ: Mapping[str, str] = os.environ,
     directory: Path | None = None,
 ) -> Target:
     """Return what to launch, from what was said and, for what was not, from the surroundings.
 
-    ``hub`` may be a launch link. ``directory`` is where the project is (default: the current one). Raises `UsageError`;
+    ``hub`` may be a launch link. With ``remote_extends`` a file that myst.yml extends from the web is read when nothing
+    else names a hub. ``directory`` is where the project is (default: the current one). Raises `UsageError`;
     when nothing is found, with what was looked at.
     """
     with closing(_Surroundings(environ, directory)) as surroundings:
         said_hub, linked = parse_hub(hub) if hub else (None, None)
         hubs = [_fallback_hub(text) for text in fallback_hubs]
-        url, hub_source = (said_hub, "") if said_hub else surroundings.hub()
+        url, hub_source, unread = (said_hub, "", []) if said_hub else surroundings.hub(remote_extends)
         choice = _said(repo, ref, provider, linked)
         choice = surroundings.spell(choice) if choice else surroundings.choice(ref)
-        spec, lines = choice.spec, choice.warnings()
+        spec, lines = choice.spec, [*unread, *choice.warnings()]
         if reuse_image:
             spec, line = surroundings.reuse(choice)
             lines.append(line)
@@ -183,11 +186,29 @@ class _Surroundings:
 
         return Checkout.around(self._directory)
 
-    def hub(self) -> tuple[str, str]:
-        """Return the hub that myst.yml names, and that file's name; else mybinder.org, and nothing."""
-        if self.myst and (url := self.myst.hub()):
-            return url, self.myst.name
-        return DEFAULT_HUB, ""
+    def hub(self, remote_extends: bool) -> tuple[str, str, list[str]]:
+        """Return the hub that myst.yml or a file that it extends names, and that name; else mybinder.org, and nothing.
+
+        The third are warnings: which files were not read.
+        """
+        if not self.myst:
+            return DEFAULT_HUB, "", []
+        if url := self.myst.hub():
+            return url, self.myst.name, []
+        from clinder.target.remote import read_remote
+
+        config, unread = self.myst, []
+        for remote in self.myst.remote[:_MAX_REMOTE]:
+            try:
+                if not remote_extends:
+                    raise OSError("files of the web are not to be read")
+                config = config.filled(parse_myst(read_remote(remote, MAX_SIZE), remote))
+            except (OSError, UsageError) as error:
+                unread.append(_UNREAD.format(remote[:200], self.myst.name, str(error).partition("\n")[0][:200]))
+            else:
+                if url := config.hub():
+                    return url, f"{remote}, which {self.myst.name} extends", unread
+        return DEFAULT_HUB, "", unread
 
     def spell(self, choice: _Choice) -> _Choice:
         """Return a choice that was said, with the repository's name as CI spells it: hubs tell cases apart."""
@@ -279,6 +300,11 @@ def _spelled(spec: RepoSpec, known: RepoSpec) -> RepoSpec:
 
 _SAY_WHICH = (
     "Say which: --repo org/repo (the Action's repo), or a launch link (https://hub/v2/gh/org/repo/ref) as the hub."
+)
+_MAX_REMOTE = 3  # files of the web that are read
+_UNREAD = (
+    "warning: {}, which {} extends, was not read ({}). If it names the hub, say that: the hub's URL or CLINDER_HUB "
+    "(the Action's hub-url)"
 )
 _NOT_PUSHED = (
     "warning: commit {} is on no branch of that remote, as far as this checkout knows. A hub sees only what was "

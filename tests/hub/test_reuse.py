@@ -90,7 +90,10 @@ def test_a_change_of_the_environment_is_built_and_then_reused(author: Author) ->
     started, phases, log = author.start("--reuse-image")
     assert phases[:3] == BUILD
     assert started["ref"] == changed
-    assert f"no image is reused: {changed[:10]} itself changed the environment (apt.txt)" in log
+    assert (
+        f"no image is reused: {changed[:10]} itself changed the environment (apt.txt; narrow: apt.txt, environment.yml)"
+        in log
+    )
     author.commit("index.md", "prose")
     started, phases, _ = author.start("--reuse-image")
     assert phases == ["built", "launching", "ready"]

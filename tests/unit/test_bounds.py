@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from clinder import UsageError
+from clinder.target.build_files import _READERS, NotUnderstood
 from clinder.target.files import load_yaml, read_file
 from clinder.target.target import resolve_target
 from tests.support.git import URL, Git
@@ -183,6 +186,60 @@ def test_a_remote_of_any_length_is_no_use(git: Git) -> None:
     for url in ("https://github.com/" + "a/" * 50_000, "a@b:" + "/" * 100_000, "ssh://" + "a" * 100_000 + "/ "):
         git("config", "remote.origin.url", url)
         assert "no remote that a hub could reach" in resolve(git.path)
+
+
+PARTS = [
+    *(
+        " ",
+        "\n",
+        "\t",
+        "\\\n",
+        "#",
+        "# ",
+        "a",
+        "a ",
+        "a.",
+        "-",
+        "[",
+        "(",
+        '"',
+        "'",
+        "a=",
+        "a,",
+        "c(",
+        '"a",',
+        "=",
+        "\u00e9",
+    ),
+    *(
+        "-r ",
+        "- a\n",
+        "a: ",
+        "ADD",
+        "name",
+        "name ",
+        "project",
+        "build-system",
+        "//",
+        "https://",
+        "@ ",
+        "; ",
+        ".tar",
+        "> ",
+    ),
+]
+
+
+@pytest.mark.parametrize("pattern", [pattern for pattern, _ in _READERS])
+def test_a_file_of_the_build_is_read_in_time_that_grows_with_its_length(pattern: str) -> None:
+    reader = dict(_READERS)[pattern]
+    for length in (5_000, 50_000):
+        began = time.process_time()
+        for part in PARTS:
+            for begin in ("", "install.packages(", "dependencies:\n- ", "pip install ", "a @ ", "[x]\n"):
+                with suppress(NotUnderstood):
+                    list(reader(begin + part * (length // len(part)) + "!"))
+        assert time.process_time() - began < len(PARTS) * 6 * 0.1, length  # about 3 ms each
 
 
 def test_a_file_is_read_up_to_the_limit_and_not_beyond(tmp_path: Path) -> None:

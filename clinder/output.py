@@ -19,7 +19,7 @@ _MOST_TEXTS = 512  # written at a time
 _PIECE = 1 << 15  # bytes given to the system at a time: a reader that takes one now and then is alive
 _BEAT = 0.1  # seconds; a log of 200,000 lines costs some hundred writes, and nobody sees the difference
 _TICK = 0.05
-_PATIENCE = 10.0  # seconds without a byte taken, after which nobody reads
+_PATIENCE = 5.0  # seconds without a byte taken, after which nobody reads
 
 
 class Kept(str):

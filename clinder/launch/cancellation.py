@@ -22,14 +22,14 @@ class Grace(NamedTuple):
 
     launching: float = 6.2  # listening for the address of a server that is being launched
     before: float = 0.5  # listening for a sign that a launch begins
-    draining: float = 2.5  # reading what had arrived by then, the tail of a long log
+    draining: float = 1.0  # reading what had arrived by then, the tail of a long log
     reading: float = 6.9  # in all: listening and draining
     stopping: float = 1.7  # stopping the server whose address came
     unhurried: float = 8.0  # the same, when the launch is not cancelled: the server did not answer
 
 
 GRACE = Grace()
-_QUIET = 0.2  # seconds without a byte, after which all that had arrived is read
+_QUIET = 0.05  # seconds without a byte, after which all that had arrived is read; a live log pauses for longer
 
 
 class DeadlinePassed(Exception):

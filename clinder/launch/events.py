@@ -18,7 +18,7 @@ from clinder.text import strip_ansi, strip_controls
 MAX_EVENT_BYTES = 1 << 18
 
 # The words of BinderHub (binderhub/builder.py, build.py) and repo2docker; "failure" is the older name of "failed".
-_PHASES = ("waiting", "fetching", "building", "pushing", "built", "launching", "ready", "failed", "failure")
+KNOWN_PHASES = ("waiting", "fetching", "building", "pushing", "built", "launching", "ready", "failed", "failure")
 LAUNCH_PHASES = frozenset({"built", "launching"})
 FAILED_PHASES = frozenset({"failed", "failure"})
 # No hub's: clinder says in them what it does about the hub.
@@ -75,7 +75,7 @@ def parse_event(data: str) -> Event:
             message = "" if message is None else json.dumps(message)
     except (ValueError, RecursionError, AttributeError):
         return _UNREADABLE
-    if phase not in _PHASES:
+    if phase not in KNOWN_PHASES:
         phase = re.sub(r"[^\w .-]", "", phase[:200])[:40] if isinstance(phase, str) else ""
         phase = "" if phase in OWN_PHASES else strip_ansi(phase)
     return Event(phase or "unknown", strip_controls(message), content)

@@ -18,7 +18,7 @@ import requests
 
 from clinder._http import NETWORK_ERRORS, Client, proxies
 from clinder.launch.cancellation import Cancellation
-from clinder.launch.events import FAILED_PHASES, LAUNCH_PHASES, Event, iter_events
+from clinder.launch.events import FAILED_PHASES, KNOWN_PHASES, LAUNCH_PHASES, Event, iter_events
 from clinder.text import one_line
 
 _CONNECT_TIMEOUT = 10.0
@@ -114,7 +114,8 @@ def _follow(
                 if event.phase == "ready" or event.phase in FAILED_PHASES:
                     break
                 course = _entered(course, event.phase)
-                cancellation.sign_of_launch(launching=course.launching)
+                if event.phase in KNOWN_PHASES:  # any other word is no sign that a launch is near
+                    cancellation.sign_of_launch(launching=course.launching)
             log.append(event.message)
             on_event(event)
         else:

@@ -220,7 +220,7 @@ def test_the_build_token_goes_to_the_first_hub_and_its_members_only_and_shows_no
 
 
 def test_the_log_of_a_failed_build_is_that_of_the_hub_that_built() -> None:
-    with hubs(BREAKS, failed("No.", after=("fetching", "building"))) as (first, second):
+    with hubs(BREAKS, failed("Error: exit status 1", after=("fetching", "building"))) as (first, second):
         with pytest.raises(BuildFailed, match=second.url) as caught:
             BinderHub(first.url).launch(RepoSpec("org/repo"), fallback_hubs=[BinderHub(second.url)])
         assert caught.value.log == ("a line while fetching", "a line while building")

@@ -51,8 +51,8 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def test_the_files_hold_the_package_and_its_licence_and_nothing_else_of_this_tree(dist: tuple[Path, Path]) -> None:
     modules = {
-        f"clinder/{path.name}"
-        for path in (ROOT / "clinder").iterdir()
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "clinder").rglob("*")
         if path.suffix == ".py" or path.name == "py.typed"
     }
     with zipfile.ZipFile(dist[1]) as wheel:

@@ -118,7 +118,7 @@ def test_a_launch_that_is_quiet_is_given_up_at_once() -> None:
 
 def test_the_time_that_was_not_needed_to_listen_is_there_to_stop_the_server() -> None:
     cancellation = Cancellation(100, grace=GRACE)
-    assert cancellation.time_to_stop() == GRACE.stopping
+    assert cancellation.time_to_stop() == GRACE.unhurried
     cancellation.cancel(ValueError())
     assert 0.5 < cancellation.time_to_stop() <= 0.7
     time.sleep(0.7)

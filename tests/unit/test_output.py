@@ -87,10 +87,10 @@ def test_what_nobody_takes_is_given_up_after_some_patience(pipe: Pipe) -> None:
 
 
 def test_patience_begins_again_with_each_piece_that_is_taken(pipe: Pipe) -> None:
-    reading = Reading(pipe.reader, 0.15, 1 << 16)
+    reading = Reading(pipe.reader, 0.3, 1 << 16)
     writer = Writer(pipe.stream)
     writer.write(LINE * 5000)
-    assert writer.finish(patience=0.5)
+    assert writer.finish(patience=1.5)
     pipe.stream.close()
     reading.join(10)
     assert len(reading.came) == 5000 * len(LINE)

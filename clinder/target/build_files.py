@@ -224,9 +224,10 @@ def _named(words: Iterable[str], *, allowed: bool) -> Iterator[Use]:
 
 
 def _files(words: Iterable[str]) -> Iterator[Use]:
-    """Understand the arguments of a command that uses the files that they name, and nothing that is in those."""
+    """Understand the arguments of a command that takes files somewhere else, and uses nothing that is in them."""
     for word in words:
-        if re.search(r"(^|/)bin(/|$)", word):  # where the next command may come from
+        # Where the next command may come from, or what configures it, unless that is for the server alone.
+        if re.search(r"(^|/)(bin|\.(?!\.?(/|$)|jupyter|ipython|dask)[^/]*)(/|$)", word):
             raise NotUnderstood(f"uses {word[:80]}")
         yield from _named([word], allowed=True)
 
@@ -257,7 +258,7 @@ def _nothing(_: list[str]) -> Iterator[Use]:
 
 
 _addresses = partial(_named, allowed=False)
-_WRITERS = ("cp", "mv", "wget", "curl", "unzip", "git")
+_WRITERS = ("cp", "mv", "wget", "curl", "git")
 # The commands that are understood, by how they begin, and what they use.
 _COMMANDS: list[tuple[str, Callable[[list[str]], Iterator[Use]]]] = [
     (r"pip3? (install|uninstall|cache) ", _pip),
@@ -267,7 +268,8 @@ _COMMANDS: list[tuple[str, Callable[[list[str]], Iterator[Use]]]] = [
     (r"jupyter (lab|labextension|nbextension|serverextension|server|contrib|kernelspec) ", _addresses),
     (r"(git clone|export) ", _addresses),
     (r"(echo|printf|set|true|exit|:) ", _nothing),
-    (r"(wget|mkdir|rm|mv|touch|chmod|unzip|ls|cp(?!.* (-\w*[HL]|--deref))|curl(?!.* (-\w*K|--conf))) ", _files),
+    (r"(mkdir|rm|touch|chmod|ls) ", partial(_named, allowed=True)),
+    (r"(wget|mv|cp(?!.* (-\w*[HL]|--deref))|curl(?!.* (-\w*K|--conf))) ", _files),
 ]
 
 _CODE = r"\bsource\b|^[ \t]*\.[ \t]|[\"'(\s=\[,]\.{0,2}/|[\"'][\w.-]+/(?!/)|\bfile|find-links|requirement|constraint"

@@ -15,6 +15,8 @@ import os
 import re
 import stat
 from functools import lru_cache
+from hashlib import sha256
+from time import monotonic
 from typing import NamedTuple
 
 from dulwich.objects import Blob, Commit, ObjectID, Tree
@@ -25,6 +27,7 @@ from clinder.target.checkout import Checkout
 
 _MAX_SIZE = 256 * 1024  # bytes of all files that are understood
 _MAX_LINKS = 20  # that are followed, one after another
+_SECONDS = 30.0  # for all of a history; five thousand commits take one
 
 Entry = tuple[int, ObjectID]  # a file's or folder's mode and hash
 
@@ -61,10 +64,10 @@ def find_environment(commit: str, checkout: Checkout | None) -> Reuse:
 
 def _newest_change(history: "_History", commit: ObjectID) -> tuple[ObjectID, "_Rule", str]:
     """Return the newest commit that changed the environment which this one has, how that is told, and which files."""
-    current = history.commit(commit, commit)
+    current, end = history.commit(commit, commit), monotonic() + _SECONDS
     rule = _rule(history, current.tree)
     wanted = rule.environment(history, current.tree)
-    while True:
+    while monotonic() < end:
         # As git follows a file's history: where a merge took the environment of a parent as it was, on from there.
         before = [history.commit(parent, current.id) for parent in current.parents]
         same = next((each for each in before if rule.environment(history, each.tree) == wanted), None)
@@ -72,6 +75,7 @@ def _newest_change(history: "_History", commit: ObjectID) -> tuple[ObjectID, "_R
             others = [rule.environment(history, each.tree) for each in before]
             return current.id, rule, _changed(wanted, others)
         current = same
+    raise _NoReuse(f"the history in this checkout is too large to be read in {_SECONDS:.0f} s")
 
 
 class _History:
@@ -79,8 +83,8 @@ class _History:
 
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
-        self.tree = lru_cache(4096)(self._tree)
-        self.without_prose = lru_cache(65536)(self._without_prose)
+        self.tree = lru_cache(64)(self._tree)
+        self.digest_without_prose = lru_cache(65536)(self._digest_without_prose)
 
     def commit(self, commit: ObjectID, after: ObjectID) -> Commit:
         """Return a commit, the parent of the one before it in the walk. Raises `_NoReuse`."""
@@ -105,15 +109,20 @@ class _History:
         assert isinstance(found, Tree)
         return {name: (mode, entry) for name, mode, entry in found.items()}
 
-    def _without_prose(self, tree: ObjectID) -> frozenset[tuple[bytes, object]]:
-        """Return all that counts of a folder in a broad environment, in a form that can be compared and hashed."""
+    def without_prose(self, tree: ObjectID) -> frozenset[tuple[bytes, object]]:
+        """Return all that counts of a folder in a broad environment, in a form that can be compared."""
         kept: dict[bytes, object] = {}
         for name, (mode, entry) in self.tree(tree).items():
             if stat.S_ISDIR(mode):
-                kept[name] = name not in _PROSE_FOLDERS and self.without_prose(entry)
+                kept[name] = name not in _PROSE_FOLDERS and self.digest_without_prose(entry)
             elif not _PROSE.search(name):
                 kept[name] = (mode, entry)
         return frozenset((name, entry) for name, entry in kept.items() if entry)
+
+    def _digest_without_prose(self, tree: ObjectID) -> bytes:
+        """Return the same of a folder below as a hash, of which many can be kept; nothing of a folder of prose."""
+        kept = self.without_prose(tree)
+        return sha256(repr(sorted(kept)).encode()).digest() if kept else b""
 
     def find(self, tree: ObjectID, path: bytes) -> Entry | None:
         """Return what a path leads to, or the file or link that is in the way there."""
@@ -240,8 +249,11 @@ class _Reader:
 
     def _include(self, path: str, included: str, reader: Reader) -> None:
         """Read a file that another one includes: beside that, as pip does, or in the root, where scripts run."""
+        if re.search(r"[^./]/(.*/)?\.\./", included):
+            raise NotUnderstood(f"{path} uses {included[:80]}")
         beside = os.path.normpath(os.path.join(os.path.dirname(path), included))  # noqa: PTH118, PTH120
-        found = [place for place in (self._names(word, path) for word in (included, beside)) if place]
+        places = [beside] if included.startswith("..") else [included, beside]
+        found = [place for place in (self._names(word, path) for word in places) if place]
         if not found:
             raise NotUnderstood(f"{path} includes {included[:80]}, which is not there")
         for place in found:

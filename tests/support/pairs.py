@@ -97,7 +97,8 @@ for text, other in INCLUDES.items():
     pair(f"an include: {text}, deleted", files, {other: None}, "new")
     broad(f"an include: {text}, of a path", {**files, other: "-e .\n"})
 IN_BINDER = {"binder/requirements.txt": "-r more.txt\n-r ../deps/r.txt", "binder/more.txt": "a", "deps/r.txt": "b"}
-broad("an include above binder", IN_BINDER)
+narrow("an include above binder", IN_BINDER)
+pair("an include above binder, changed", IN_BINDER, {"deps/r.txt": "c"}, "new")
 IN_BINDER = {"binder/requirements.txt": "-r more.txt\n", "binder/more.txt": "-r deps.txt", "deps.txt": "numpy"}
 narrow("an include of an include", IN_BINDER)
 pair("an include of an include, changed", IN_BINDER, {"deps.txt": "scipy"}, "new")
@@ -245,7 +246,8 @@ BROAD_SCRIPTS = each(
     "PYTHONPATH=src pip install numpy | export PYTHONPATH=src | export PYTHONPATH= | export PATH=$PATH:src",
     "A=. pip install x",
     "if [ -f src ]; then pip install x; fi | [ -f x ] && make | x() { make; } | pip install numpy & | alias pip=make",
-    "cp src/pip ~/.local/bin/pip | cat <<EOF > requirements.txt | pip install numpy\r\n",
+    "cp src/pip ~/.local/bin/pip | unzip data/x.csv | cp data/x.csv ~/.condarc | echo x > ~/.config/pip/pip.conf",
+    "cat <<EOF > requirements.txt | pip install numpy\r\n",
     "#!/usr/bin/env python\nimport x",
     '#!/bin/bash\nmake | echo `make` | echo $(make) | echo "$(make)" | wget -i file:///home | pip install a\\ b',
     "exec make",
@@ -265,7 +267,6 @@ USES = {
     "wget --post-file=data/x.csv https://x.org": "data/x.csv",
     "wget -Fdata/x.csv https://x.org": "data/x.csv",
     "mv data/x.csv x": "data/x.csv",
-    "unzip data/x.csv": "data/x.csv",
     "echo x >> data/x.csv": "data/x.csv",
     "pip install --no-index": "pip.conf.d/x",
 }

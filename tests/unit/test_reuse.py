@@ -626,14 +626,20 @@ def reachable(history: list[tuple[list[int], Tree, int]], start: int) -> set[int
 # As long as it may take
 
 
-@pytest.mark.parametrize("directory", ["", "binder/"])
-def test_five_thousand_commits_of_prose_take_seconds_at_most(repo: Repository, directory: str) -> None:
+def test_a_history_that_takes_too_long_reuses_nothing(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clinder.target.environment._SECONDS", 0.0)
+    repo.commit(ENVIRONMENT)
+    assert refused(repo.path, repo.prose()) == "the history in this checkout is too large to be read in 0 s"
+
+
+@pytest.mark.parametrize("defined", ["apt.txt", "binder/apt.txt", "setup.py"], ids=["root", "binder", "broad"])
+def test_five_thousand_commits_of_prose_take_seconds_at_most(repo: Repository, defined: str) -> None:
     rng = random.Random(0)
     stream = []
     for number in range(5000):
         text = f"{number}"
         stream += ["commit refs/heads/long", f"committer me <me@example.org> {10**9 + number} +0000", "data 0"]
-        stream += [f"M 100644 inline {directory}apt.txt", "data 1", "x"] if not number else []
+        stream += [f"M 100644 inline {defined}", "data 1", "x"] if not number else []
         stream += [f"M 100644 inline docs/{rng.randrange(200)}.md", f"data {len(text)}", text, ""]
     repo.git("fast-import", "--quiet", stdin="\n".join(stream).encode())
     first, *_, last = repo.git("rev-list", "--reverse", "long").split()

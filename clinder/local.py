@@ -190,7 +190,7 @@ class _Child:
             start_new_session=True,  # Ctrl-C, or the end of the terminal, is not for it
             text=True,
         )
-        threading.Thread(target=self._bury, daemon=True).start()
+        threading.Thread(target=self._wait_for_its_end, daemon=True).start()
         self._say(json.dumps({"token": self.token, "directory": directory, "idle": idle}) + "\n")
 
     def __enter__(self) -> "_Child":
@@ -204,7 +204,7 @@ class _Child:
         self._process.stdout.close()
         self._log.close()
 
-    def _bury(self) -> None:
+    def _wait_for_its_end(self) -> None:
         """Wait for its end, or it stays as a zombie for as long as a program that uses this library runs."""
         self._process.wait()
         shutil.rmtree(self._home, ignore_errors=True)  # it may have crashed

@@ -22,7 +22,7 @@ from typing import NamedTuple
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 from dulwich.repo import Repo
 
-from clinder.target.build_files import HOME_FILES, NotUnderstood, Reader, definitions, read_by_build, reader_of
+from clinder.target.build_files import HOME_FILES, NotUnderstood, Reader, Use, definitions, read_by_build, reader_of
 from clinder.target.checkout import Checkout
 
 _MAX_SIZE = 256 * 1024  # bytes of all files that are understood
@@ -164,29 +164,30 @@ _PROSE = re.compile(
 
 
 class _Rule(NamedTuple):
-    """How to tell the environment of a commit: by these paths besides the definitions; by all files if it is broad."""
+    """How to tell the environment of a commit: by the definitions, or all files if it is broad, and by these paths."""
 
-    paths: frozenset[bytes] | None
+    paths: frozenset[bytes]
+    broad: bool
     words: str
 
     def environment(self, history: _History, tree: ObjectID) -> frozenset[tuple[bytes, object]]:
         """Return what counts of a commit's tree, in a form that can be compared."""
-        if self.paths is None:
-            return history.without_prose(tree)
+        named = frozenset((path, entry) for path in self.paths if (entry := history.find(tree, path)))
+        if self.broad:
+            return named | history.without_prose(tree)
         root = history.tree(tree)
         names = [name for name in root if _HOME.match(name)] + (_binder_folders(root) or definitions(root))
-        found = {name: root[name] for name in names}
-        found |= {path: entry for path in self.paths if (entry := history.find(tree, path))}
-        return frozenset(found.items())
+        return named | {(name, root[name]) for name in names}
 
 
 def _rule(history: _History, tree: ObjectID) -> _Rule:
     reader = _Reader(history, tree)
     try:
-        names = reader.readdefinitions()
+        names = reader.read_definitions()
     except NotUnderstood as why:
-        return _Rule(None, f"broad, so that all files but prose count: {why}"[:300])
-    return _Rule(frozenset(reader.paths), f"narrow: {', '.join(names) or 'the default, for no file defines one'}"[:300])
+        return _Rule(frozenset(reader.paths), True, f"broad, so that all files but prose count: {why}"[:300])
+    words = f"narrow: {', '.join(names) or 'the default, for no file defines one'}"
+    return _Rule(frozenset(reader.paths), False, words[:300])
 
 
 def _binder_folders(root: dict[bytes, Entry]) -> list[bytes]:
@@ -210,7 +211,7 @@ class _Reader:
         self._read_paths: set[str] = set()
         self._left = _MAX_SIZE
 
-    def readdefinitions(self) -> list[str]:
+    def read_definitions(self) -> list[str]:
         """Read what repo2docker would, and return the files' names. Raises `NotUnderstood`."""
         root = self._history.tree(self._tree)
         folders = _binder_folders(root)
@@ -231,21 +232,28 @@ class _Reader:
     def _read(self, path: str, reader: Reader) -> None:
         self._read_paths.add(path)
         _, (mode, entry) = self._follow(os.fsencode(path))
+        uses: list[Use] = []
+        reason = ""
         try:
             if not stat.S_ISREG(mode):
                 raise NotUnderstood("is no file")
-            text = self._history.text(entry)
-            self._left -= len(text)
-            if self._left < 0:
-                raise NotUnderstood("is too large")
-            uses = list(reader(text))
-        except NotUnderstood as why:
-            raise NotUnderstood(f"{path} {why}") from None
+            uses.extend(reader(self._text(entry)))
+        except NotUnderstood as why:  # what it named before that counts all the same
+            reason = f"{path} {why}"
         for use in uses:
             if use.reader:
                 self._include(path, use.path, use.reader)
             elif self._names(use.path, path) and not use.allowed:
                 raise NotUnderstood(f"{path} uses {use.path[:80]}")
+        if reason:
+            raise NotUnderstood(reason)
+
+    def _text(self, blob: ObjectID) -> str:
+        text = self._history.text(blob)
+        self._left -= len(text)
+        if self._left < 0:
+            raise NotUnderstood("is too large")
+        return text
 
     def _include(self, path: str, included: str, reader: Reader) -> None:
         """Read a file that another one includes: beside that, as pip does, or in the root, where scripts run."""

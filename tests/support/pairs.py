@@ -327,6 +327,9 @@ for name in each(
 pair("a folder of prose is gone", {"setup.py": "", "docs/a.md": ""}, {"docs/a.md": None}, "old")
 pair("code becomes prose", {"setup.py": "", "a.py": ""}, {"a.py": None, "a.md": ""}, "new")
 
+NAMED = {"requirements.txt": "-r more.md\n-e .", "more.md": "numpy"}
+pair("prose that is included, where all counts", NAMED, {"more.md": "scipy"}, "new")
+
 # Links
 LINKED = {"environment.yml": f"{LINK}envs/main.yml", "envs/main.yml": "dependencies: []"}
 narrow("a link", {"envs/main.yml": "dependencies: []", "environment.yml": f"{LINK}envs/main.yml"})

@@ -35,10 +35,14 @@ class Pipe(NamedTuple):
 def pipe() -> Iterator[Pipe]:
     reader, writer = os.pipe()
     stream = os.fdopen(writer, "w", encoding="utf-8")
+    before = set(threading.enumerate())
     yield Pipe(reader, stream)
-    stream.close()
+    # The reader first: a writer that is stuck ends then, and does not write on into the next test's pipe.
     with suppress(OSError):
         os.close(reader)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(2)
+    stream.close()
 
 
 class Reading(threading.Thread):

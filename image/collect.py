@@ -6,6 +6,7 @@ installed libraries and the standard library. Shared libraries are those that ``
 """
 
 import ast
+import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -31,11 +32,9 @@ ALSO_WHOLE = ("clinder", "encodings", "importlib")
 # Parts of clinder whose libraries are extras that the image does not have.
 EXTRAS = ("clinder.local", "clinder.testing")
 
-# Of the system: names and certificates, and who root is.
-FILES = (
-    *("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/openssl.cnf"),
-    *("/usr/lib/ssl", "/etc/services", "/etc/protocols", "/etc/host.conf", "/etc/os-release", "/usr/lib/os-release"),
-)
+# Of the system: names and certificates, and who root is. Without what is required the build fails.
+REQUIRED = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt", "/usr/lib/ssl")
+OPTIONAL = ("/etc/ssl/openssl.cnf", "/etc/services", "/etc/protocols", "/etc/host.conf", "/etc/os-release")
 NAME_SERVICES = ("libnss_files.so.2", "libnss_dns.so.2")
 
 
@@ -94,9 +93,25 @@ def imports(name: str, path: Path) -> Iterator[str]:
 
 def libraries(paths: list[Path]) -> Iterator[Path]:
     """Yield the shared libraries that programs and extension modules are linked with."""
-    said = subprocess.run(["/usr/bin/ldd", *map(str, paths)], capture_output=True, text=True, check=False).stdout
+    said = subprocess.run(["/usr/bin/ldd", *map(str, paths)], capture_output=True, text=True, check=True).stdout
     for line in said.splitlines():
+        if line.endswith("not found"):
+            sys.exit(f"ldd: {line.strip()}")
         yield from (Path(word) for word in line.split() if word.startswith("/") and not word.endswith(":"))
+
+
+def licences(needed: set[Path], linked: list[Path]) -> Iterator[Path]:
+    """Yield what says whose work is copied, and under which licence: Python's, the installed libraries', Debian's."""
+    yield Path(sysconfig.get_path("stdlib"), "LICENSE.txt")
+    for distribution in importlib.metadata.distributions():
+        files = distribution.files or []
+        if any(Path(str(file.locate())) in needed for file in files):
+            folders = {file.parts[0] for file in files if file.parts[0].endswith(".dist-info")}
+            yield from (Path(str(distribution.locate_file(folder))) for folder in folders)
+    # It says no to what pip installed, and Debian may know a file by another name than the true one: not an error.
+    command = ["/usr/bin/dpkg-query", "--search", *(os.path.realpath(path) for path in linked)]
+    for line in subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines():
+        yield Path("/usr/share/doc", line.partition(":")[0], "copyright")
 
 
 def copy(path: Path, root: Path) -> None:
@@ -134,21 +149,18 @@ def make_links(path: Path, root: Path) -> None:
 def main(root: Path) -> None:
     """Fill root."""
     needed = list(modules())
-    for path in needed:
-        copy(path, root)
-        compiled = Path(importlib.util.cache_from_source(str(path))) if path.suffix == ".py" else path
-        if compiled.exists():
-            copy(compiled, root)
-    programs = [Path(sys.executable), Path("/usr/local/bin/clinder")]
-    system = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
+    compiled = [Path(importlib.util.cache_from_source(str(path))) for path in needed if path.suffix == ".py"]
+    data = [path.with_name("cacert.pem") for path in needed if path.match("certifi/__init__.py")]
     names = [path for name in NAME_SERVICES for path in Path("/usr/lib").glob(f"*/{name}")]
     linked = [path for path in (*needed, Path(os.path.realpath(sys.executable)), *names) if path.suffix != ".py"]
-    certificates = [path for path in needed if path.name == "__init__.py" and path.parent.name == "certifi"]
-    data = [path.parent / "cacert.pem" for path in certificates]
-    configuration = [Path(sys.prefix) / "pyvenv.cfg", *system.glob("libpython3*.so*")]
-    for path in (*programs, *names, *libraries(linked), *data, *configuration, *map(Path, FILES)):
-        if path.exists():
-            copy(path, root)
+    shared = [*names, *libraries(linked)]
+    for path in (*needed, *data, *shared, Path(sys.executable), Path("/usr/local/bin/clinder"), *map(Path, REQUIRED)):
+        if not path.exists():
+            sys.exit(f"{path}: not there")
+        copy(path, root)
+    said = licences({*needed}, [*linked, *shared])
+    for path in (*compiled, Path(sys.prefix, "pyvenv.cfg"), *map(Path, OPTIONAL), *said):
+        copy(path, root)  # if it exists
     for directory in ("tmp", "root", "proc", "sys", "dev"):
         (root / directory).mkdir(exist_ok=True)
     (root / "tmp").chmod(0o1777)

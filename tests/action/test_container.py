@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +16,9 @@ import pytest
 from tests.action.conftest import docker
 from tests.hub.serve import RealHub
 from tests.support.git import commits
+from tests.support.hub import Exchange, FaultyHub, SecureHub
 from tests.support.myst import myst_executable, project, show
-from tests.support.runner import Job, Step
+from tests.support.runner import ROOT, Job, Step
 from tests.support.session import never_within, running, user, wait_until
 
 __all__ = ["project"]  # a fixture
@@ -54,9 +55,9 @@ def job(tmp_path: Path, image: str) -> Iterator[Job]:
         subprocess.run(["docker", "rm", "--force", job.container], check=False, capture_output=True)
 
 
-def clinder(image: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run `docker run IMAGE ...`, as somebody without Python would."""
-    command = ["docker", "run", "--rm", "--network", "host", image, *words]
+def clinder(image: str, *words: str, options: Iterable[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Run `docker run OPTIONS IMAGE ...`, as somebody without Python would."""
+    command = ["docker", "run", "--rm", "--network", "host", *options, image, *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
@@ -294,7 +295,82 @@ def test_the_image_has_the_certificates_that_https_needs(image: str) -> None:
     assert int(docker("run", "--rm", "--entrypoint", "python3", image, "-IBc", script)) > 50
 
 
+def test_an_authority_of_ones_own_is_trusted_and_nobody_else_is(image: str, tmp_path: Path) -> None:
+    with SecureHub(tmp_path) as hub:
+        refused = clinder(image, "start", hub.url, "--repo", "org/repo")
+        assert (refused.returncode, hub.launched) == (3, 0)
+        assert "its certificate is not valid" in refused.stderr
+
+        options = ["--volume", f"{tmp_path}:/trust:ro", "--env", "REQUESTS_CA_BUNDLE=/trust/ca.pem"]
+        started = clinder(image, "start", hub.url, "--repo", "org/repo", options=options)
+        assert started.returncode == 0, started.stderr
+        assert clinder(image, "stop", started.stdout.strip(), options=options).returncode == 0
+        assert (hub.launched, hub.stopped) == (1, 1)
+
+
+def test_a_name_of_the_hosts_file_is_found(image: str) -> None:
+    with FaultyHub() as hub:
+        url = hub.url.replace("127.0.0.1", "hub.made.up")
+        done = clinder(image, "start", url, "--repo", "org/repo", options=["--add-host", "hub.made.up:127.0.0.1"])
+        assert (done.returncode, hub.launched) == (0, 1), done.stderr
+
+
+def test_a_name_is_asked_of_the_name_server(image: str) -> None:
+    name = named("clinder-test")
+    docker("network", "create", name)
+    try:
+        docker("run", "--detach", "--network", name, "--name", name, "--entrypoint", "sleep", BASE, "60")
+        script = f"import socket; print(socket.gethostbyname({name!r}))"
+        address = docker("run", "--rm", "--network", name, "--entrypoint", "python3", image, "-IBc", script)
+        assert address == docker(
+            "inspect", "--format", f'{{{{(index .NetworkSettings.Networks "{name}").IPAddress}}}}', name
+        )
+    finally:
+        subprocess.run(["docker", "rm", "--force", name], check=False, capture_output=True)
+        docker("network", "rm", name)
+
+
+def test_a_proxy_is_asked_for_a_hub(image: str) -> None:
+    with FaultyHub() as proxy:
+        options = ["--env", f"HTTP_PROXY={proxy.url}"]
+        clinder(image, "start", "http://hub.example.org/", "--repo", "org/repo", "--timeout", "3", options=options)
+        assert proxy.requests[0].path.startswith("http://hub.example.org/")
+
+
+@pytest.mark.parametrize("setting", [{}, {"LANG": "C"}, {"LANG": "C.UTF-8"}, {"LC_ALL": "de_DE.ISO-8859-1"}])
+def test_text_is_utf_8_whatever_the_locale(image: str, setting: dict[str, str]) -> None:
+    def answer(exchange: Exchange) -> None:
+        exchange.stream()
+        exchange.event("building", "Größe → 東京\n")
+        exchange.ready()
+        exchange.wait_for_close()
+
+    with FaultyHub(answer) as hub:
+        options = [word for name, value in setting.items() for word in ("--env", f"{name}={value}")]
+        done = clinder(image, "start", hub.url, "--repo", "org/repo", options=options)
+        assert done.returncode == 0, done.stderr
+        assert "Größe → 東京\n" in done.stderr
+
+
+def test_run_says_which_command_is_not_in_the_image(image: str) -> None:
+    with FaultyHub() as hub:
+        done = clinder(image, "run", hub.url, "--repo", "org/repo", "--", "sh", "-c", "true")
+        assert done.returncode == 127, done.stderr
+        assert hub.launched == hub.stopped
+        assert "Traceback" not in done.stderr
+
+
+def test_the_image_has_the_licences_of_what_it_holds(image: str) -> None:
+    script = "import pathlib; print(*pathlib.Path('/usr/local/lib/python3.13/site-packages').glob('*.dist-info'))"
+    names = re.findall(
+        r"(\w+)-[^/]*\.dist-info", docker("run", "--rm", "--entrypoint", "python3", image, "-IBc", script)
+    )
+    locked = re.findall(r"^(\S+)==", (ROOT / "requirements" / "image.txt").read_text(), re.MULTILINE)
+    assert sorted(names) == sorted(name.replace("-", "_") for name in locked)
+
+
 def test_the_image_is_small(image: str) -> None:
     assert int(docker("image", "inspect", "--format", "{{.Size}}", image)) <= MOST
-    packed = subprocess.run(f"docker save {image} | gzip | wc -c", shell=True, capture_output=True, check=True)
+    command = ["bash", "-o", "pipefail", "-c", f"docker save {image} | gzip | wc -c"]
+    packed = subprocess.run(command, capture_output=True, check=True)
     assert int(packed.stdout) <= MOST_COMPRESSED

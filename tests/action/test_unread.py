@@ -11,6 +11,7 @@ from typing import IO
 import pytest
 
 from tests.support.hub import TOKEN, Exchange, FaultyHub
+from tests.support.pipes import full_pipe
 from tests.support.runner import ROOT
 
 LIMIT = 9.0  # seconds from the first signal to the end: a runner kills after ten
@@ -71,17 +72,6 @@ def test_a_reader_who_leaves_right_after_ready_is_no_traceback_and_no_server(tmp
         os.close(writer)
         assert step.end() == (1, "")
         assert (hub.launched, hub.stopped) == (1, 1)
-
-
-def full_pipe() -> tuple[int, int]:
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    try:
-        while True:
-            os.write(writer, b"x" * 4096)
-    except BlockingIOError:
-        os.set_blocking(writer, True)
-    return reader, writer
 
 
 @pytest.mark.parametrize("phase", ["building", "launching"])

@@ -14,6 +14,7 @@ import pytest
 
 from tests.conftest import Clinder
 from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub
+from tests.support.pipes import full_pipe
 
 LINE = "x" * 99 + "\n"
 LIMIT = 9.0  # seconds from the first signal to the end: a runner kills after ten
@@ -31,13 +32,7 @@ def flood(exchange: Exchange) -> None:
 @pytest.fixture
 def full() -> Iterator[int]:
     """A pipe that is full and that nobody reads: the end to write to."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    try:
-        while True:
-            os.write(writer, b"x" * 4096)
-    except BlockingIOError:
-        os.set_blocking(writer, True)
+    reader, writer = full_pipe()
     yield writer
     os.close(reader)
     os.close(writer)

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from clinder._signals import TIME_TO_END, Signals, ending_signals
+from tests.support.pipes import full_pipe
 
 # Of a crash: Python can't handle them, the fault would come again at once.
 CRASHES = {"SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTRAP", "SIGSYS"}
@@ -137,13 +138,7 @@ def test_a_signal_that_is_somebody_elses_is_left_alone() -> None:
 
 
 def test_the_news_of_a_signal_waits_for_no_reader() -> None:
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    try:
-        while True:
-            os.write(writer, b"x" * 4096)
-    except BlockingIOError:
-        os.set_blocking(writer, True)
+    reader, writer = full_pipe()
     began = time.monotonic()
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(patch="", code="os.kill(os.getpid(), 15); os._exit(7)")], stderr=writer

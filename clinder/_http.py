@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from ipaddress import ip_address
@@ -37,6 +38,17 @@ NETWORK_ERRORS = (
 TICK = 0.05
 
 _T = TypeVar("_T")
+
+
+def sleep_unless(seconds: float, check: Callable[[], None]) -> None:
+    """Sleep for so long. ``check`` is called before and meanwhile; what it raises ends the sleep."""
+    until = time.monotonic() + seconds
+    while True:
+        check()
+        rest = until - time.monotonic()
+        if rest <= 0:
+            return
+        time.sleep(min(rest, TICK))
 
 
 class Client(requests.Session):

@@ -5,10 +5,8 @@ is only noted: it asks the launch to end, it is looked at once more before the h
 changes nothing.
 """
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from queue import Empty, Queue
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -20,9 +18,6 @@ if TYPE_CHECKING:  # these import an HTTP library, for which neither --version n
     from clinder.launch.events import Event
     from clinder.session import Session
     from clinder.target.target import Target
-
-_TICK = 0.05
-_MOMENT = 0.5  # in which the session's own word that it was too slow may come
 
 
 @contextmanager
@@ -102,25 +97,12 @@ def stop_session(
     session: "Session", signals: Signals, *, timeout: float = 10, after_signal: float = TIME_TO_END
 ) -> bool:
     """Stop a session as `Session.stop` does, within ``timeout`` seconds, and within ``after_signal`` of a signal."""
-    began = monotonic()
-    answers: Queue[bool | SessionError] = Queue()
+    from clinder.session import stop_server
 
-    def stop() -> None:
-        try:
-            answers.put(session.stop(max(0.1, min(timeout, signals.time_to_end() - began))))
-        except SessionError as error:
-            answers.put(error)
+    def check() -> None:
+        if monotonic() >= signals.time_to_end(after_signal):
+            raise SessionUnreachable(
+                f"The server did not say in time that it ends: {session.url}", "It may still be running: try again."
+            )
 
-    threading.Thread(target=stop, daemon=True).start()
-    while True:
-        try:
-            answer = answers.get(timeout=_TICK)
-            break
-        except Empty:
-            if monotonic() >= min(began + timeout + _MOMENT, signals.time_to_end(after_signal)):
-                raise SessionUnreachable(
-                    f"The server did not say in time that it ends: {session.url}", "It may still be running: try again."
-                ) from None
-    if isinstance(answer, SessionError):
-        raise answer
-    return answer
+    return stop_server(session, max(0.1, min(timeout, signals.time_to_end() - monotonic())), check)

@@ -18,7 +18,7 @@ import requests
 from requests.auth import AuthBase
 from requests.models import PreparedRequest
 
-from clinder._http import NETWORK_ERRORS, TICK, Client, caused_by, describe, is_loopback, proxies
+from clinder._http import NETWORK_ERRORS, Client, caused_by, describe, is_loopback, proxies, sleep_unless
 from clinder.errors import SessionError, SessionGone, SessionUnreachable, UsageError, WrongToken
 from clinder.spec import RepoSpec, check_url
 from clinder.text import one_line
@@ -156,16 +156,7 @@ class Session:
         ``timeout`` is as for status(). Raises `WrongToken`, or `SessionUnreachable` when nobody can say whether the
         server still runs.
         """
-        asker = _Asker(self, timeout)
-        answer = asker.ask("POST", "api/shutdown")
-        # Both a live server, to a wrong token, and JupyterHub, in place of one that is gone, answer a POST with 403 and
-        # a page. A GET tells them apart, and api needs no token.
-        if answer.is_gone or (answer.status == 403 and asker.ask("GET", "api").is_gone):
-            return False
-        # A page with status 200 is somebody's login or error page; jupyter-server's own answer is empty.
-        if answer.status in (200, 204) and not answer.is_page:
-            return True
-        raise _refusal(self, answer)
+        return stop_server(self, timeout)
 
 
 def status_of(session: Session, timeout: float, check: Callable[[], None] | None = None) -> SessionStatus:
@@ -182,6 +173,20 @@ def status_of(session: Session, timeout: float, check: Callable[[], None] | None
         kernels=_as_count(content["kernels"]),
         connections=_as_count(content.get("connections")),
     )
+
+
+def stop_server(session: Session, timeout: float, check: Callable[[], None] | None = None) -> bool:
+    """Do what `Session.stop` does. ``check`` is called meanwhile; what it raises ends the call."""
+    asker = _Asker(session, timeout, check)
+    answer = asker.ask("POST", "api/shutdown")
+    # Both a live server, to a wrong token, and JupyterHub, in place of one that is gone, answer a POST with 403 and a
+    # page. A GET tells them apart, and api needs no token.
+    if answer.is_gone or (answer.status == 403 and asker.ask("GET", "api").is_gone):
+        return False
+    # A page with status 200 is somebody's login or error page; jupyter-server's own answer is empty.
+    if answer.status in (200, 204) and not answer.is_page:
+        return True
+    raise _refusal(session, answer)
 
 
 def _refusal(session: Session, answer: "_Answer") -> SessionError:
@@ -227,13 +232,7 @@ class _Asker:
             except SessionUnreachable:
                 if is_last or time.monotonic() >= self._deadline:
                     raise
-            self._pause(min(1.0, max(0.0, began + patience - time.monotonic())))
-
-    def _pause(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (rest := until - time.monotonic()) > 0:
-            self._check()
-            time.sleep(min(rest, TICK))
+            sleep_unless(min(1.0, began + patience - time.monotonic()), self._check)
 
     def _check(self) -> None:
         if self._also_check is not None:

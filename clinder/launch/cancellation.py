@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple
 
-from clinder._http import TICK
+from clinder._http import TICK, sleep_unless
 
 
 class Grace(NamedTuple):
@@ -122,13 +122,7 @@ class Cancellation:
 
     def sleep(self, seconds: float) -> None:
         """Wait between two attempts. Raises the reason to end as soon as there is one."""
-        until = time.monotonic() + seconds
-        while True:
-            self.check()
-            rest = until - time.monotonic()
-            if rest <= 0:
-                return
-            time.sleep(min(rest, TICK))
+        sleep_unless(seconds, self.check)
 
     @contextmanager
     def watching(self, interrupt: Callable[[], None]) -> Iterator[None]:

@@ -24,7 +24,7 @@ from clinder.launch.cancellation import Cancellation, CancelRequested, DeadlineP
 from clinder.launch.events import Event
 from clinder.launch.route import Budget, Route, Try
 from clinder.launch.stream import Course, Outcome
-from clinder.launch.verdict import Place, Verdict
+from clinder.launch.verdict import LATER, Place, Verdict
 from clinder.session import Session, status_of
 from clinder.spec import RepoSpec, check_url, parse_path
 from clinder.text import hide_tokens, one_line
@@ -49,7 +49,8 @@ class BinderHub:
     """A BinderHub, by its URL (with a path prefix if it has one).
 
     ``build_token`` is sent to the hub with each request and lifts its rate limit. ``silence`` is how many seconds
-    without a single byte, keepalives included, mean a dead connection. Raises `UsageError` for what is none of these.
+    without a single byte, keepalives included, mean a dead connection. Raises `UsageError` for a URL, a token or a
+    number that can't be used.
     """
 
     def __init__(self, url: str, *, build_token: str | None = None, silence: float = SILENCE) -> None:
@@ -92,14 +93,16 @@ class BinderHub:
             raise UsageError(f"The timeout must be more than 0 seconds, not {timeout:g}.")
         hubs = {hub.url: hub for hub in [*reversed(fallback_hubs), self]}
         cancellation = Cancellation(timeout, cancel)
-        route = Route([hub.place(spec) for hub in reversed(hubs.values())], timeout, time.monotonic())
+        route = Route([_place(hub, spec) for hub in reversed(hubs.values())], timeout, time.monotonic())
         launch = _Launch(hubs, spec, cancellation, route, on_event)
         try:
             session = launch.run()
         except DeadlinePassed as reason:
             raise _too_late(launch, timeout, reason.__cause__) from reason.__cause__
         except CancelRequested as reason:
-            raise LaunchCancelled(_with("The launch was cancelled.", reason.__cause__)) from reason.__cause__
+            raise LaunchCancelled(
+                _with_server_left("The launch was cancelled.", reason.__cause__)
+            ) from reason.__cause__
         session.instead_of = instead_of
         return session
 
@@ -107,11 +110,6 @@ class BinderHub:
         """Return the URL of the build stream, build token included."""
         query = f"?{urlencode({'build_token': self._build_token})}" if self._build_token else ""
         return f"{self.url}build/{spec.path}{query}"
-
-    def place(self, spec: RepoSpec) -> Place:
-        """Return what is asked for a spec here."""
-        path = self.build_url(spec).removeprefix(self.url)
-        return Place(self.url, self.url, path, str(spec), self._build_token, proxy_of(self.url))
 
 
 class _Launch:
@@ -165,21 +163,21 @@ class _Launch:
             if event is not None:
                 self._show(event)
             if outcome.course.launching and self.cancellation.reason is not None:
-                self._may_be_left(verdict.who_answered(outcome, place), self.cancellation.reason)
+                self._may_be_left(verdict.find_responder(outcome, place), self.cancellation.reason)
             self.cancellation.check()
             return verdict.of(outcome, place)
-        who = verdict.who_answered(outcome, place)
+        responder = verdict.find_responder(outcome, place)
         try:
-            session = _session(event.data, self.spec, place.hub, who)
+            session = _session(event.data, self.spec, place.hub, responder)
         except UsageError as error:
             self._show(Event("ready", "", {}))
-            return verdict.unusable(who, error.message)
+            return verdict.unusable(responder, error.message)
         try:
             self._show(event)
             self._look(session)
         except SessionError as error:
             self._stop(session, error)
-            return verdict.no_answer(who, error.message)
+            return verdict.no_answer(responder, error.message)
         except BaseException as reason:
             self._stop(session, reason)
             raise
@@ -206,8 +204,8 @@ class _Launch:
         now = time.monotonic()
         again_at = outcome.address if outcome.is_stream else ""
         budget = Budget.parse(outcome.headers, time.time())
-        who = verdict.who_answered(outcome, self.route.here)
-        self.route.note(failure, Try(began, now, who, again_at, budget))
+        responder = verdict.find_responder(outcome, self.route.here)
+        self.route.note(failure, Try(began, now, responder, again_at, budget))
         if self.route.wants_members:
             self.route.add_members(stream.get_members(self.route.here.hub, self.cancellation))
         self.route.advance(time.monotonic())
@@ -227,9 +225,9 @@ class _Launch:
         log.info("%s %s", told, session.url)
         self._show(Event("stopping", told, {}))
 
-    def _may_be_left(self, who: str, reason: BaseException) -> None:
+    def _may_be_left(self, responder: str, reason: BaseException) -> None:
         left = SessionUnreachable(
-            f"{who} did not hand over the server it was launching in time, so it could not be stopped.",
+            f"{responder} did not hand over the server it was launching in time, so it could not be stopped.",
             "The hub will stop it when it has been idle.",
         )
         reason.__cause__ = left
@@ -249,12 +247,18 @@ class _Launch:
             self.cancellation.cancel(raised)
 
 
-def _session(data: Mapping[str, Any], spec: RepoSpec, hub: str, who: str) -> Session:
+def _place(hub: BinderHub, spec: RepoSpec) -> Place:
+    """Return what is asked of a hub for a spec."""
+    path = hub.build_url(spec).removeprefix(hub.url)
+    return Place(hub.url, hub.url, path, str(spec), hub._build_token, proxy_of(hub.url))
+
+
+def _session(data: Mapping[str, Any], spec: RepoSpec, hub: str, responder: str) -> Session:
     """Return the session of a ``ready`` event. Raises `UsageError` when its address can't be used."""
     url, token, image = (value if isinstance(value := data.get(key), str) else "" for key in ("url", "token", "image"))
     launch_url, resolved_ref = _resolved(data, spec, hub)
     return Session(
-        urljoin(who, url) if url and "://" not in url[:_MOST_URL] else url,  # relative: binderhub issue 1939
+        urljoin(responder, url) if url and "://" not in url[:_MOST_URL] else url,  # relative: binderhub issue 1939
         token,
         hub=hub,
         spec=spec,
@@ -296,11 +300,11 @@ def _too_late(launch: _Launch, timeout: float, left: BaseException | None) -> De
         what += f" Before that: {route.last.what}"
     hint = "Raise the timeout: a first build may take long, and goes on at the hub without anybody listening."
     if course.launching or route.last is not None:
-        hint = "Try later, with a longer timeout, or on another hub."
-    return DeadlineExceeded(_with(what, left), hint)
+        hint = LATER
+    return DeadlineExceeded(_with_server_left(what, left), hint)
 
 
-def _with(what: str, left: BaseException | None) -> str:
+def _with_server_left(what: str, left: BaseException | None) -> str:
     return f"{what} {left.message}" if isinstance(left, SessionError) else what
 
 

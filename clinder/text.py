@@ -99,13 +99,19 @@ def hide_tokens(text: str, *tokens: str | None) -> str:
 
 def display_width(text: str) -> int:
     """Return how many columns text takes on a terminal."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return len(text) if text.isascii() else sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 def fit_width(text: str, columns: int) -> str:
     """Return the beginning of text that fits into so many columns."""
-    while display_width(text) > columns:
-        text = text[:-1]
+    for position, character in enumerate(text):
+        columns -= _columns(character)
+        if columns < 0:
+            return text[:position]
     return text

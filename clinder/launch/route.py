@@ -14,7 +14,7 @@ from math import ceil
 from typing import NamedTuple
 
 from clinder.errors import BuildFailed, HubError, HubUnavailable, UsageError
-from clinder.launch.verdict import Limit, Place, Verdict
+from clinder.launch.verdict import LATER, Limit, Place, Verdict
 from clinder.spec import check_url
 
 _ATTEMPTS = 3  # failures in a row at one place, after which another is asked
@@ -23,7 +23,6 @@ _SHORTEST_PAUSE = 0.5
 _LAST_TRY = 0.8  # of the time that is left, a pause takes at most this share
 _MOST_MEMBERS = 16
 _MOST_REASONS = 6
-_LATER = "Try later, with a longer timeout, or on another hub."
 
 
 class Budget(NamedTuple):
@@ -45,11 +44,11 @@ class Budget(NamedTuple):
 
 
 class Try(NamedTuple):
-    """One failed attempt: when it began, when it ended, who answered, and what the hub still allows."""
+    """One failed attempt: when it began and ended, which hub or member answered, and how many launches are left."""
 
     began: float
     ended: float
-    who: str
+    responder: str
     again_at: str = ""  # the address of the stream that had been opened: the same member knows the build
     budget: Budget | None = None
 
@@ -71,7 +70,7 @@ class _Record:
     by_row: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)  # by place and row: number, since
     in_all: dict[str, int] = field(default_factory=dict)  # by row
     due: dict[str, float] = field(default_factory=dict)  # the hubs that may do it in the next round, from when on
-    reasons: dict[str, Verdict] = field(default_factory=dict)  # by who answered: the last one
+    reasons: dict[str, Verdict] = field(default_factory=dict)  # by the hub or member that answered: the last one
     pauses: int = 0  # in a row
 
 
@@ -109,11 +108,11 @@ class Route:
         """Take the verdict of an attempt. Raises the final error when no hub will do it."""
         visit, record = self._visit, self._record
         self.last = verdict
-        record.reasons.pop(tried.who, None)
-        record.reasons[tried.who] = verdict  # the newest is the last one
+        record.reasons.pop(tried.responder, None)
+        record.reasons[tried.responder] = verdict  # the newest is the last one
         self._count(verdict, tried)
-        if tried.who != visit.place.url and visit.place.url == visit.place.hub:
-            visit.member = tried.who
+        if tried.responder != visit.place.url and visit.place.url == visit.place.hub:
+            visit.member = tried.responder
         visit.address = tried.again_at or visit.place.url + visit.place.path
         limit = verdict.row.limit
         in_all = record.in_all[verdict.row.name]
@@ -157,7 +156,7 @@ class Route:
 
     def no_time(self, hint: str = "") -> HubUnavailable:
         """Return the error that there is no time for another attempt, with every hub's last reason."""
-        default = f"There is no time for another attempt before the deadline ({self._timeout:g} s). {_LATER}"
+        default = f"There is no time for another attempt before the deadline ({self._timeout:g} s). {LATER}"
         return HubUnavailable(self._all_reasons(), hint or default)
 
     def _enter(self) -> _Visit:
@@ -208,7 +207,7 @@ class Route:
         pause = min(_backoff(limit, record.pauses), rest * _LAST_TRY, verdict.at_most or rest)
         self.pause = max(pause, least)
         if least >= rest and verdict.wait is not None:
-            raise self.no_time(f"That is past the deadline ({self._timeout:g} s). {_LATER}")
+            raise self.no_time(f"That is past the deadline ({self._timeout:g} s). {LATER}")
         if self.pause >= rest or rest * _LAST_TRY < _SHORTEST_PAUSE:
             raise self.no_time()
 

@@ -53,7 +53,7 @@ class Row(NamedTuple):
     seen: str  # what the hub says, as the reference shows it
     fault: Fault
     matches: "Callable[[_Facts], object]"
-    hint: str = ""
+    hint: str = ""  # {proxy} stands for the proxy and the variable that names it
     limit: Limit = Limit()
     error: type[HubError] = HubRefused  # when there is nobody left to ask
     waits: bool = False  # a number of seconds or minutes in the words is true
@@ -97,7 +97,7 @@ class _Facts(NamedTuple):
 
     outcome: Outcome
     place: Place
-    who: str  # of the place and the member that it redirects to, the one that answered
+    responder: str  # of the place and the member that it redirects to, the one that answered
     said: str
     code: int | None  # the status_code of a failed event
 
@@ -115,9 +115,9 @@ class _Facts(NamedTuple):
         return self.outcome.error is not None and self.outcome.status == 0
 
     @property
-    def at_front_door(self) -> bool:
+    def place_answered(self) -> bool:
         """Whether the place itself answered, and not a member that it redirects to."""
-        return self.who == self.place.url
+        return self.responder == self.place.url
 
     @property
     def is_hub(self) -> bool:
@@ -144,7 +144,7 @@ _OTHER_HUB = "Use another hub, or ask its operators."
 _NO_HUB = "Is that the URL of a BinderHub (like https://mybinder.org/)?"
 _LOGIN = "This hub needs a login, which clinder does not have. " + _OTHER_HUB
 _FAULT_OF_HUB = "This is a fault of the hub. Try later or on another hub, or tell its operators."
-_LATER = "Try later, with a longer timeout, or on another hub."
+LATER = "Try later, with a longer timeout, or on another hub."
 _CORRECT = "The last lines of the build's log are above: correct the repository's environment."
 _BY_CHANCE = Limit(here=2, in_all=3, first_pause=2.0)
 _MINUTES = Limit(first_pause=8.0, longest_pause=180.0, patient=True)
@@ -183,7 +183,7 @@ ROWS: tuple[Row, ...] = (
         "GitHub rate limit exceeded. Try again in N minutes",
         "elsewhere",
         lambda f: f.failed and f.says(r"github rate limit|api rate limit exceeded"),
-        "The hub has used up what GitHub allows it. " + _LATER,
+        "The hub has used up what GitHub allows it. " + LATER,
         _MINUTES,
         HubUnavailable,
         waits=True,
@@ -202,7 +202,7 @@ ROWS: tuple[Row, ...] = (
         "Too many users on this BinderHub! / Too many users running X!",
         "elsewhere",
         lambda f: f.failed and f.says("too many users"),
-        _LATER,
+        LATER,
         _MINUTES,
         HubUnavailable,
     ),
@@ -265,7 +265,7 @@ ROWS: tuple[Row, ...] = (
         "Error resolving ref for X: HTTP 401, 5xx, 599, ...",
         "elsewhere",
         lambda f: f.failed and f.says("error resolving ref"),
-        "The hub could not ask the host of the repository. That is their trouble. " + _LATER,
+        "The hub could not ask the host of the repository. That is their trouble. " + LATER,
         Limit(first_pause=4.0),
         HubUnavailable,
     ),
@@ -298,7 +298,7 @@ ROWS: tuple[Row, ...] = (
         "Image X for user Y took too long to launch",
         "attempt",
         lambda f: f.failed and f.says("took too long"),
-        "Each try may leave a server at the hub until the hub stops it. " + _LATER,
+        "Each try may leave a server at the hub until the hub stops it. " + LATER,
         Limit(in_all=4),
         HubUnavailable,
     ),
@@ -323,7 +323,7 @@ ROWS: tuple[Row, ...] = (
         "anything with: try again",
         "attempt",
         lambda f: f.failed and f.says(r"try(?:ing)? again|please retry"),
-        _LATER,
+        LATER,
         error=HubUnavailable,
         waits=True,
     ),
@@ -391,7 +391,7 @@ ROWS: tuple[Row, ...] = (
         "HTTP 429",
         "elsewhere",
         lambda f: f.answered and f.outcome.status == 429,
-        _LATER,
+        LATER,
         error=HubUnavailable,
         waits=True,
     ),
@@ -399,8 +399,8 @@ ROWS: tuple[Row, ...] = (
         "http-5xx",
         "HTTP 5xx before any stream",
         "elsewhere",
-        lambda f: f.answered and f.outcome.status >= 500 and f.at_front_door,
-        _LATER,
+        lambda f: f.answered and f.outcome.status >= 500 and f.place_answered,
+        LATER,
         error=HubUnavailable,
         waits=True,
     ),
@@ -409,9 +409,9 @@ ROWS: tuple[Row, ...] = (
         "HTTP 4xx or 5xx from the member of a federation that its front door leads to",
         "attempt",
         lambda f: (
-            f.answered and f.is_hub and (f.outcome.status >= 500 or (f.outcome.status >= 400 and not f.at_front_door))
+            f.answered and f.is_hub and (f.outcome.status >= 500 or (f.outcome.status >= 400 and not f.place_answered))
         ),
-        _LATER,
+        LATER,
         error=HubUnavailable,
         waits=True,
     ),
@@ -420,7 +420,7 @@ ROWS: tuple[Row, ...] = (
         "HTTP 4xx from any other member of a federation",
         "elsewhere",
         lambda f: f.answered and not f.is_hub and f.outcome.status >= 400,
-        _LATER,
+        LATER,
         error=HubUnavailable,
     ),
     Row(
@@ -448,10 +448,10 @@ ROWS: tuple[Row, ...] = (
     # No answer at all.
     Row(
         "proxy",
-        "the proxy refuses, or its address is none",
+        "the proxy refuses, or its address can't be used",
         "hub",
         lambda f: f.unreachable and f.place.proxy and _is_proxy_error(f.outcome.error),
-        "",  # the proxy and its variable are named
+        "The proxy is {proxy}. Check it, or unset that variable.",
         error=HubUnavailable,
     ),
     Row(
@@ -482,8 +482,8 @@ ROWS: tuple[Row, ...] = (
         "unreachable",
         "connection refused or reset, no connection in time, no answer in time",
         "elsewhere",
-        lambda f: f.unreachable and f.at_front_door,
-        _LATER,
+        lambda f: f.unreachable and f.place_answered,
+        LATER,
         error=HubUnavailable,
     ),
     Row(
@@ -491,7 +491,7 @@ ROWS: tuple[Row, ...] = (
         "the same from a federation's member",
         "attempt",
         lambda f: f.unreachable,
-        _LATER,
+        LATER,
         error=HubUnavailable,
     ),
     # A stream that did not come to an end.
@@ -500,7 +500,7 @@ ROWS: tuple[Row, ...] = (
         "the connection breaks or falls silent while waiting, building or launching",
         "attempt",
         _always,
-        _LATER,
+        LATER,
         error=HubUnavailable,
     ),
 )
@@ -529,7 +529,7 @@ def of(outcome: Outcome, place: Place) -> Verdict:
     """Return what an outcome that is no ``ready`` means."""
     facts = _facts(outcome, place)
     row = next(row for row in ROWS if row.matches(facts))
-    hint = row.hint if row.name != "proxy" else f"The proxy is {place.proxy}. Check it, or unset that variable."
+    hint = row.hint.replace("{proxy}", place.proxy)
     log = _log(outcome) if row.error is BuildFailed else ()
     if row.error is BuildFailed and not log and hint == _CORRECT:
         hint = "Correct the repository's environment."
@@ -537,17 +537,17 @@ def of(outcome: Outcome, place: Place) -> Verdict:
     return Verdict(row, _what(facts, row), hint, wait if row.waits else None, wait if row.limit.patient else None, log)
 
 
-def unusable(who: str, why: str) -> Verdict:
+def unusable(responder: str, why: str) -> Verdict:
     """Return the verdict of a ``ready`` whose address can't be used."""
-    return Verdict(UNUSABLE, f"{who} launched a server but sent no usable address for it. {why}", UNUSABLE.hint)
+    return Verdict(UNUSABLE, f"{responder} launched a server but sent no usable address for it. {why}", UNUSABLE.hint)
 
 
-def no_answer(who: str, why: str) -> Verdict:
+def no_answer(responder: str, why: str) -> Verdict:
     """Return the verdict of a session that was launched and does not answer."""
-    return Verdict(NO_ANSWER, f"{who} launched a server that does not answer. {why}", NO_ANSWER.hint)
+    return Verdict(NO_ANSWER, f"{responder} launched a server that does not answer. {why}", NO_ANSWER.hint)
 
 
-def who_answered(outcome: Outcome, place: Place) -> str:
+def find_responder(outcome: Outcome, place: Place) -> str:
     """Return the place that was asked, or the member of a federation that it redirects to."""
     address = outcome.address
     return address.removesuffix(place.path) if address.endswith(place.path) else urljoin(address, "/")
@@ -558,7 +558,7 @@ def _facts(outcome: Outcome, place: Place) -> _Facts:
     said = strip_ansi(event.message).strip() if event else outcome.said
     said = _shortened(hide_tokens(said, place.build_token))
     code = event.data.get("status_code") if event else None
-    return _Facts(outcome, place, who_answered(outcome, place), said, code if isinstance(code, int) else None)
+    return _Facts(outcome, place, find_responder(outcome, place), said, code if isinstance(code, int) else None)
 
 
 def _shortened(said: str) -> str:
@@ -569,27 +569,27 @@ def _shortened(said: str) -> str:
 
 def _what(facts: _Facts, row: Row) -> str:
     """Return the sentence that says what happened, with the hub's own words."""
-    outcome, who, said = facts.outcome, facts.who, facts.said
+    outcome, responder, said = facts.outcome, facts.responder, facts.said
     if row.error is BuildFailed:
-        return _sentence(f"{who} could not build {facts.place.spec}" + (f": {said}" if said else ""))
+        return _sentence(f"{responder} could not build {facts.place.spec}" + (f": {said}" if said else ""))
     if facts.failed:
-        return _sentence(f"{who} said: {said}" if said else f"{who} gave no reason")
+        return _sentence(f"{responder} said: {said}" if said else f"{responder} gave no reason")
     if isinstance(outcome.error, requests.exceptions.TooManyRedirects):
-        return f"{who} redirects in circles."
+        return f"{responder} redirects in circles."
     if row.name == "no-hub" and outcome.error is not None:
-        return f"{who} redirects to an address that is none."
+        return f"{responder} redirects to an address that can't be used."
     if facts.unreachable:
-        return _sentence(f"{who} could not be reached: {describe(_error(facts))}")
+        return _sentence(f"{responder} could not be reached: {describe(_error(facts))}")
     if outcome.is_stream:
         how = describe(outcome.error) if outcome.error else "it ended"
         phase = outcome.course.phase or "waiting"
         left = " The server that it was launching may be left there." if outcome.course.launching else ""
-        return _sentence(f"The connection to {who} broke while {phase}: {how}") + left
+        return _sentence(f"The connection to {responder} broke while {phase}: {how}") + left
     if outcome.encoding:
-        return f"{who} sent an event stream in an encoding that nobody asked for: {outcome.encoding}."
+        return f"{responder} sent an event stream in an encoding that nobody asked for: {outcome.encoding}."
     if 200 <= outcome.status < 300:
-        return f"{who} answered with {outcome.content_type or 'something'} instead of an event stream."
-    return _sentence(f"{who} answered HTTP {outcome.status}" + (f": {said}" if said else ""))
+        return f"{responder} answered with {outcome.content_type or 'something'} instead of an event stream."
+    return _sentence(f"{responder} answered HTTP {outcome.status}" + (f": {said}" if said else ""))
 
 
 def _sentence(text: str) -> str:

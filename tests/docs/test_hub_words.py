@@ -25,7 +25,10 @@ def limits(row: Row) -> str:
 
 def table() -> str:
     """Return the table as Markdown."""
-    rows = [f"| {row.seen.replace('|', '/')} | {limits(row)} | {row.hint} |" for row in (*ROWS, UNUSABLE, NO_ANSWER)]
+    rows = [
+        f"| {row.seen.replace('|', '/')} | {limits(row)} | {row.hint.replace('{proxy}', 'PROXY (from VARIABLE)')} |"
+        for row in (*ROWS, UNUSABLE, NO_ANSWER)
+    ]
     return "\n".join(["", "| what the hub says | fault | what to do |", "|---|---|---|", *rows, "", ""])
 
 

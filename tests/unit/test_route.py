@@ -24,14 +24,14 @@ class Drive:
         self.asked: list[tuple[float, str]] = []
 
     def fail(
-        self, row: str, *, took: float = 1, who: str = "", members: tuple[str, ...] = (), **more: float | None
+        self, row: str, *, took: float = 1, responder: str = "", members: tuple[str, ...] = (), **more: float | None
     ) -> None:
         route, began = self.route, self.now
         self.asked.append((began, route.here.url))
         self.now += took
         budget = Budget(int(more["remaining"] or 0), 10, float(more["reset"] or 0)) if "remaining" in more else None
         found = Verdict(BY_NAME[row], f"{row} at {route.here.url}.", "hint", more.get("wait"), more.get("at_most"))
-        route.note(found, Try(began, self.now, who or route.here.url, budget=budget))
+        route.note(found, Try(began, self.now, responder or route.here.url, budget=budget))
         if route.wants_members:
             route.add_members(members)
         route.advance(self.now)
@@ -185,7 +185,7 @@ def test_a_budget_is_read_from_an_answer(headers: dict[str, str], expected: Budg
 
 def test_the_other_members_are_asked_before_the_next_hub() -> None:
     drive = Drive(ONE, TWO)
-    drive.fail("full", who=MEMBERS[0], members=tuple(MEMBERS))
+    drive.fail("full", responder=MEMBERS[0], members=tuple(MEMBERS))
     drive.fail("full")
     drive.fail("banned-network")
     assert drive.urls == [ONE, *MEMBERS[1:]]
@@ -194,14 +194,14 @@ def test_the_other_members_are_asked_before_the_next_hub() -> None:
 
 def test_a_member_that_refuses_for_good_is_no_reason_to_leave_the_hub() -> None:
     drive = Drive(ONE)
-    drive.fail("banned-network", who=MEMBERS[0], members=(MEMBERS[1],))
+    drive.fail("banned-network", responder=MEMBERS[0], members=(MEMBERS[1],))
     drive.fail("full")
     assert drive.route.here.url == ONE
 
 
 def test_members_that_all_refuse_are_the_end() -> None:
     drive = Drive(ONE)
-    drive.fail("banned-network", who=MEMBERS[0], members=(MEMBERS[1],))
+    drive.fail("banned-network", responder=MEMBERS[0], members=(MEMBERS[1],))
     with pytest.raises(HubRefused, match="banned-network"):
         drive.fail("banned-network")
 
@@ -210,7 +210,7 @@ def test_what_is_no_members_url_is_passed_over_and_there_are_sixteen_at_most() -
     drive = Drive(ONE)
     junk = (None, 5, "", "ftp://x/", "http://[x", "a" * 100_000, ONE)
     many = tuple(f"https://m{number}.example.org/" for number in range(1000))
-    drive.fail("full", who=MEMBERS[0], members=(*junk, *many))  # type: ignore[arg-type]
+    drive.fail("full", responder=MEMBERS[0], members=(*junk, *many))  # type: ignore[arg-type]
     for _ in range(16):
         drive.fail("full")
     assert drive.urls == [ONE, *many[:16]]

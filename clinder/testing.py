@@ -19,6 +19,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
@@ -63,6 +64,7 @@ class Exchange:
         self.connection = connection
         self.request = request
         self.chunked = True
+        self.closed_after_ready: Future[bool | None] | None = None
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -87,6 +89,7 @@ class Exchange:
         """Launch a server and send its event; ``more`` adds fields, or replaces them."""
         server = self.hub.launch()
         server.token = more["token"] if isinstance(more.get("token"), str) else server.token
+        self.closed_after_ready = self.hub.expect_close()
         self.event("ready", message, **{"url": server.url, "token": server.token, "image": "im/age:1", **more})
 
     def end(self) -> None:
@@ -107,14 +110,19 @@ class Exchange:
         )
 
     def wait_for_close(self, seconds: float = 30) -> bool:
-        """Return whether the client closed the connection within so many seconds."""
+        """Return whether the client closed the connection within so many seconds, and record it after a ``ready``."""
         self.connection.settimeout(seconds)
         try:
-            return self.connection.recv(1) == b""
-        except TimeoutError:
-            return False
-        except OSError:
-            return True
+            closed = self.connection.recv(1) == b""
+        except OSError as error:
+            closed = not isinstance(error, TimeoutError)
+        self.record_close(closed)
+        return closed
+
+    def record_close(self, closed: bool | None) -> None:
+        """Record for the hub's ``closed_after_ready``, once, what the client did; None when nobody looked."""
+        if self.closed_after_ready and not self.closed_after_ready.done():
+            self.closed_after_ready.set_result(closed)
 
 
 Answer = Callable[[Exchange], None]
@@ -131,9 +139,10 @@ class FakeHub:
     block at its end.
 
     ``requests`` has all requests, ``builds`` those for a build stream, and ``servers`` each server that was launched.
-    ``closed_after_ready`` says of each list that ended in ``ready`` whether the client closed the stream then:
-    BinderHub launches again for one that does not, and reconnects. ``session`` and ``active_hosts``, if set, answer
-    instead of the servers, and a request for ``/active_hosts`` (of a federation).
+    ``closed_after_ready`` says of each ``ready`` after which an answer waited (a list does) whether the client closed
+    the stream then: BinderHub launches again for one that does not, and reconnects. It waits until that is known.
+    ``session`` and ``active_hosts``, if set, answer instead of the servers, and a request for ``/active_hosts`` (of a
+    federation).
     """
 
     def __init__(self, *script: Answer | Iterable[Mapping[str, Any]]) -> None:
@@ -141,7 +150,7 @@ class FakeHub:
         self.requests: list[Request] = []
         self.builds: list[Request] = []
         self.servers: list[FakeServer] = []
-        self.closed_after_ready: list[bool] = []
+        self._closes: list[Future[bool | None]] = []
         self.session: Answer | None = None
         self.active_hosts: Answer | None = None
         self._errors: list[Exception] = []
@@ -168,6 +177,15 @@ class FakeHub:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # close() alone would leave the accept() in the other thread
         self._listener.close()
+
+    @property
+    def closed_after_ready(self) -> list[bool]:
+        return [closed for one in self._closes if (closed := one.result()) is not None]
+
+    def expect_close(self) -> "Future[bool | None]":
+        """Return what tells later whether a client closed its stream."""
+        self._closes.append(Future())
+        return self._closes[-1]
 
     def launch(self) -> FakeServer:
         """Launch a server with a URL and a token of its own, as ``ready`` does."""
@@ -204,12 +222,18 @@ class FakeHub:
             try:
                 request = _read(connection)
                 if request is not None:
-                    self._choose(request)(Exchange(self, connection, request))
+                    self._choose_and_run(Exchange(self, connection, request))
             except ConnectionError:
                 pass  # the client had enough, as it may
             except Exception as error:  # noqa: BLE001  (the test's own, raised where the test sees it)
                 if not isinstance(error, OSError) or connection.fileno() >= 0:  # reset() closed it
                     self._errors.append(error)
+
+    def _choose_and_run(self, exchange: Exchange) -> None:
+        try:
+            self._choose(exchange.request)(exchange)
+        finally:
+            exchange.record_close(None)
 
     def _choose(self, request: Request) -> Answer:
         with self._lock:
@@ -254,9 +278,7 @@ def _events(events: Iterable[Mapping[str, Any]]) -> Answer:
                 exchange.ready(**{name: value for name, value in event.items() if name != "phase"})
             else:
                 exchange.chunk(f"data: {json.dumps(event)}\n\n".encode())
-        if last == "ready":
-            exchange.hub.closed_after_ready.append(exchange.wait_for_close())
-        elif last == "failed":
+        if last in ("ready", "failed"):
             exchange.wait_for_close()
         else:
             exchange.end()

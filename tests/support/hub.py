@@ -82,7 +82,7 @@ class SecureHub(FaultyHub):
 def ready_at_once(exchange: Exchange) -> None:
     exchange.stream()
     exchange.ready()
-    exchange.hub.closed_after_ready.append(exchange.wait_for_close())
+    exchange.wait_for_close()
 
 
 def in_trouble_once(exchange: Exchange) -> None:

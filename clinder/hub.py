@@ -162,8 +162,8 @@ class _Launch:
         if event is None or event.phase != "ready":
             if event is not None:
                 self._show(event)
-            if outcome.course.launching and self.cancellation.reason is not None:
-                self._may_be_left(verdict.find_responder(outcome, place), self.cancellation.reason)
+            if self.cancellation.reason is not None:
+                self._tell_what_may_be_left(verdict.find_responder(outcome, place), outcome.course.launching)
             self.cancellation.check()
             return verdict.of(outcome, place)
         responder = verdict.find_responder(outcome, place)
@@ -225,12 +225,16 @@ class _Launch:
         log.info("%s %s", told, session.url)
         self._show(Event("stopping", told, {}))
 
-    def _may_be_left(self, responder: str, reason: BaseException) -> None:
-        left = SessionUnreachable(
-            f"{responder} did not hand over the server it was launching in time, so it could not be stopped.",
-            "The hub will stop it when it has been idle.",
-        )
-        reason.__cause__ = left
+    def _tell_what_may_be_left(self, responder: str, launching: bool) -> None:
+        """Give the reason to end a cause, when the hub may have launched a server whose address was not read."""
+        if launching:
+            what = "did not hand over the server it was launching in time, so it could not be stopped."
+        elif self.cancellation.is_cut_short:
+            what = "sent more than could be read in time. If it has launched a server since, that server may be left."
+        else:
+            return
+        left = SessionUnreachable(f"{responder} {what}", "The hub will stop it when it has been idle.")
+        self.cancellation.reason.__cause__ = left  # type: ignore[union-attr]
         self._show(Event("stopping", f"{left.message} {left.hint}", {}))
 
     def _show(self, event: Event) -> None:

@@ -180,6 +180,7 @@ class FakeHub:
 
     @property
     def closed_after_ready(self) -> list[bool]:
+        """For each ``ready`` after which an answer waited: whether the client closed the stream."""
         return [closed for one in self._closes if (closed := one.result()) is not None]
 
     def expect_close(self) -> "Future[bool | None]":

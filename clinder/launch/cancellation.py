@@ -22,7 +22,7 @@ class Grace(NamedTuple):
 
     launching: float = 6.2  # listening for the address of a server that is being launched
     before: float = 0.5  # listening for a sign that a launch begins
-    draining: float = 1.0  # reading what had arrived by then, the tail of a long log
+    draining: float = 3.0  # reading what had arrived by then, the tail of a long log
     reading: float = 6.9  # in all: listening and draining
     stopping: float = 1.7  # stopping the server whose address came
     unhurried: float = 8.0  # the same, when the launch is not cancelled: the server did not answer
@@ -52,6 +52,7 @@ class Cancellation:
         self._listen_until = float("inf")
         self.waiting_since = float("inf")  # for bytes; infinite while some are being read
         self._launching = False
+        self.is_cut_short = False  # the stream was closed although more of it had arrived
         self._lock = threading.RLock()  # a signal's handler may run while its own thread holds it
 
     def cancel(self, reason: BaseException) -> None:
@@ -132,6 +133,7 @@ class Cancellation:
         def watch() -> None:
             while not done.wait(TICK):
                 if self.is_read():
+                    self.is_cut_short = time.monotonic() < self.waiting_since + _QUIET
                     interrupt()
                     return
 

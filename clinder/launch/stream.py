@@ -151,6 +151,7 @@ def _chunks(response: requests.Response, cancellation: Cancellation) -> Iterator
             return
         yield chunk
         if cancellation.reason is not None and cancellation.is_drained():
+            cancellation.is_cut_short = True
             return  # a busy hub sends on
 
 

@@ -123,3 +123,14 @@ def test_the_time_that_was_not_needed_to_listen_is_there_to_stop_the_server() ->
     assert 0.5 < cancellation.time_to_stop() <= 0.7
     time.sleep(0.7)
     assert cancellation.time_to_stop() == GRACE.stopping
+
+
+def test_a_read_that_is_interrupted_while_bytes_still_come_is_cut_short() -> None:
+    for waiting_since, is_cut_short in ((0.0, False), (float("inf"), True)):
+        cancellation = Cancellation(100, grace=GRACE)
+        interrupted = threading.Event()
+        with cancellation.watching(interrupted.set):
+            cancellation.waiting_since = waiting_since
+            cancellation.cancel(ValueError())
+            assert interrupted.wait(5)
+        assert cancellation.is_cut_short is is_cut_short

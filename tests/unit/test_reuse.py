@@ -643,6 +643,6 @@ def test_five_thousand_commits_of_prose_take_seconds_at_most(repo: Repository, d
         stream += [f"M 100644 inline docs/{rng.randrange(200)}.md", f"data {len(text)}", text, ""]
     repo.git("fast-import", "--quiet", stdin="\n".join(stream).encode())
     first, *_, last = repo.git("rev-list", "--reverse", "long").split()
-    began = time.monotonic()
+    began = time.process_time()
     assert reused(repo, last) == first
-    assert time.monotonic() - began < 10  # about half a second; nobody knows what else this machine does
+    assert time.process_time() - began < 10  # about half a second of work; a search that is not linear takes minutes

@@ -28,11 +28,6 @@ class Output:
         else:
             self._source, self.descriptor = pty.openpty() if kind == "pty" else os.pipe()
 
-    @property
-    def is_readable(self) -> bool:
-        """Whether a reader gets what a process wrote, however much it is."""
-        return self.kind in ("read", "late", "file", "pty")
-
     def started(self) -> None:
         os.close(self.descriptor)
         if self.kind == "closed":

@@ -76,7 +76,7 @@ def draw(seed: str) -> Plan:
         seed,
         kind,
         stream,
-        out=dice.choice(OUTPUTS) if kind == "start" else dice.choice(LOGS) if kind == "action" else "read",
+        out=dice.choice(LOGS if kind == "action" else OUTPUTS),
         err=dice.choice(LOGS),
         late=dice.uniform(0.3, 4),
         signals=_signals(dice),

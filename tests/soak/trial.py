@@ -213,8 +213,11 @@ class Action(Trial):
         else:
             self.expect_nothing_left(main)
         self.env |= {f"STATE_{name}": value for name, value in state.items()}
+        asked = len(self.hub.requests)
         post = self._step("post_entrypoint.py", "post", plan.post_out, plan.post_signals, "")
-        self.expect(post.code == 0 or post.code < 0, "the last step failed", post)
+        # Of a signal before the first line of clinder Python ends.
+        has_begun = len(self.hub.requests) > asked
+        self.expect(post.code == 0 or (post.code < 0 and not has_begun), "the last step failed", post)
         if post.code == 0:
             self.expect(not self.left() or main.says_left or post.says_left, "left after the last step", post)
         return self._faults

@@ -13,6 +13,25 @@ nox.options.error_on_missing_interpreters = True
 HUB = Path("tests/hub")
 
 
+def files(*patterns: str) -> list[str]:
+    return sorted(str(path) for pattern in patterns for path in Path().glob(pattern))
+
+
+WORKFLOWS = files(".github/workflows/*.yml")
+EXAMPLES = files("examples/workflows/*.yml", "examples/*/.github/workflows/*.yaml")  # for users to copy
+# What check-jsonschema calls a schema, and the files that follow it.
+SCHEMAS = {
+    "github-actions": ["action.yml"],
+    "github-workflows": [*WORKFLOWS, *EXAMPLES],
+    "github-issue-forms": [file for file in files(".github/ISSUE_TEMPLATE/*.yml") if not file.endswith("config.yml")],
+    "github-issue-config": [".github/ISSUE_TEMPLATE/config.yml"],
+    "dependabot": [".github/dependabot.yml"],
+    "citation-file-format": ["CITATION.cff"],
+    "gitlab-ci": ["examples/ci/.gitlab-ci.yml"],
+    "readthedocs": ["examples/ci/.readthedocs.yaml"],
+}
+
+
 def install(session: nox.Session, lock: str) -> None:
     session.install("--require-hashes", "-r", lock, silent=True)
     session.install("--require-hashes", "--no-deps", "-r", "requirements/image.txt", silent=True)
@@ -27,12 +46,19 @@ def install_hub(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff, mypy, and the order of the layers."""
+    """Ruff, mypy, the order of the layers; what GitHub and others read: valid and harmless."""
     install(session, "requirements/dev.txt")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
     session.run("lint-imports")
+    for schema, named in SCHEMAS.items():
+        session.run("check-jsonschema", "--quiet", "--builtin-schema", f"vendor.{schema}", *named)
+    # Without the linters of shells and Python that happen to be on this machine.
+    session.run("actionlint", "-no-color", "-shellcheck=", "-pyflakes=", *WORKFLOWS, *EXAMPLES)
+    zizmor = ("zizmor", "--offline", "--no-progress", "--color=never", "--quiet")
+    session.run(*zizmor, ".github")
+    session.run(*zizmor, "--config=examples/zizmor.yml", "action.yml", *EXAMPLES)
 
 
 @nox.session

@@ -21,7 +21,6 @@ import pytest
 
 from tests.hub.conftest import hub as hub  # the fixture, for the tests here as well
 from tests.support.git import copy_this_tree
-from tests.support.runner import ROOT
 
 
 def executable(name: str) -> str:
@@ -29,11 +28,6 @@ def executable(name: str) -> str:
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     assert found, f"no {name}: it is in requirements/dev.txt"
     return found
-
-
-def run(name: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of this environment's on this tree."""
-    return subprocess.run([executable(name), *words], cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 def docker(*words: str) -> str:

@@ -1,4 +1,4 @@
-"""The Action's interface and the workflows that users copy: valid, harmless, and the same in code and documentation."""
+"""The Action's interface and the workflows that users copy: the same in code and documentation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from actions_toolkit import core
 from clinder.action import files, inputs
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.spec import DEFAULT_HUB
-from tests.action.conftest import run
 from tests.support.runner import ROOT
 
 METADATA: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -26,21 +25,6 @@ OMITTED = {"coffee", "columns", "divide-circle", "divide-square", "divide", "fro
 OMITTED |= {"mouse-pointer", "smile", "tool", "x-octagon"}
 
 
-# What is not for an example to decide: a hash says nothing to its reader, and is old when it is copied; and which
-# version of MyST builds a book is the book's own affair.
-ZIZMOR = """\
-rules:
-  unpinned-uses:
-    config:
-      policies:
-        actions/*: ref-pin
-        org/clinder-action: ref-pin
-        ProjectPythia/*: ref-pin  # a cookbook follows their main
-  adhoc-packages:
-    disable: true
-"""
-
-
 def documented(heading: str) -> dict[str, list[str]]:
     """The rows of the first table below a heading of the reference, by their first cell's code."""
     section = REFERENCE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
@@ -50,26 +34,6 @@ def documented(heading: str) -> dict[str, list[str]]:
 
 def test_there_are_workflows_to_copy() -> None:
     assert WORKFLOWS
-
-
-@pytest.mark.parametrize(("schema", "files"), [("actions", [ROOT / "action.yml"]), ("workflows", WORKFLOWS)])
-def test_github_takes_it(schema: str, files: list[Path]) -> None:
-    done = run("check-jsonschema", "--builtin-schema", f"vendor.github-{schema}", *files)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_actionlint_finds_nothing() -> None:
-    # Without the linters of shells and Python that happen to be on this machine.
-    done = run("actionlint", "-no-color", "-shellcheck=", "-pyflakes=", *WORKFLOWS)
-    assert (done.returncode, done.stdout) == (0, "")
-
-
-def test_zizmor_finds_nothing(tmp_path: Path) -> None:
-    config = tmp_path / "zizmor.yml"
-    config.write_text(ZIZMOR)
-    options = ["--offline", "--no-progress", "--color=never", f"--config={config}"]
-    done = run("zizmor", *options, ROOT / "action.yml", *WORKFLOWS)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_marketplace_takes_the_branding() -> None:

@@ -1,4 +1,4 @@
-"""The files for CI without Actions: what their schemas say, and their commands, run as written on a real hub."""
+"""The files for CI without Actions: their commands, run as written on a real hub."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.action.conftest import docker, executable
+from tests.action.conftest import docker
 from tests.hub.serve import HERE, RealHub
 from tests.support.act import RUNNER
 from tests.support.git import git
@@ -80,13 +80,6 @@ HOSTS = {
         "gh/org/docs/",
     ),
 }
-
-
-@pytest.mark.parametrize(("schema", "file"), [("gitlab-ci", ".gitlab-ci.yml"), ("readthedocs", ".readthedocs.yaml")])
-def test_the_schema_takes_it(schema: str, file: str) -> None:
-    command = [executable("check-jsonschema"), "--builtin-schema", f"vendor.{schema}", str(CI / file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_netlifys_own_reader_takes_it() -> None:

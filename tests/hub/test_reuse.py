@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Clinder
+from tests.support.git import git
 from tests.support.session import user
 
 from .serve import RealHub
@@ -30,13 +29,7 @@ class Author:
         self.git("remote", "add", "origin", f"https://github.com/{self.repo}")
 
     def git(self, *words: str) -> str:
-        who = ["-c", "user.name=me", "-c", "user.email=me@example.org"]
-        command = ["git", *who, *words]
-        env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-        directory = self._clinder.directory
-        return subprocess.run(
-            command, cwd=directory, env=env, check=True, capture_output=True, text=True
-        ).stdout.strip()
+        return git(self._clinder.directory, *words)
 
     def commit(self, name: str, text: str) -> str:
         """Commit and push a file."""

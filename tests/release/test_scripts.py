@@ -13,7 +13,7 @@ import pytest
 
 from clinder import __version__
 from tests.action.conftest import executable
-from tests.release.conftest import commit, git
+from tests.support.git import commit_all, git
 from tests.support.runner import ROOT
 from tests.support.workflows import step
 
@@ -110,7 +110,7 @@ def test_only_what_is_on_main_or_on_the_branch_of_an_older_version_is_released(
     clone = tmp_path / "clone"
     git(tree, "checkout", "--quiet", "-B", branch)
     prepare(tree, "1.2.3", NOTES)
-    commit(tree)
+    commit_all(tree)
     git(tree, "clone", "--quiet", str(tree), str(clone))
     git(clone, "checkout", "--quiet", "--detach")
     check = step("release.build", "The tag is on main or a v1.2.x, and is the version of the code and of the changelog")
@@ -168,7 +168,7 @@ def test_the_action_of_a_release_differs_in_the_one_line_that_names_the_image(ac
     assert files == ["LICENSE", "README.md", "action.yml"]
 
     made = action.directory / "action.yml"
-    made.write_text(git(action.bare, "show", "v1:action.yml"))
+    made.write_text(git(action.bare, "show", "v1:action.yml") + "\n")
     before, after = (path.read_text().splitlines() for path in (ROOT / "action.yml", made))
     assert len(before) == len(after)
     changed = [pair for pair in zip(before, after, strict=True) if pair[0] != pair[1]]
@@ -228,7 +228,7 @@ def names(tree: Path, owner: str) -> list[str]:
 def test_a_new_owner_is_written_everywhere_and_the_old_one_leaves_no_trace(tree: Path) -> None:
     others = f"my-{OWNER}/clinder x.{OWNER}/clinder {OWNER}/clinder-extras {OWNER}/clinderella \xff"
     (tree / "others").write_text(others, "latin-1")
-    commit(tree)
+    commit_all(tree)
     before = names(tree, OWNER)
     assert {"README.md", "Dockerfile", "pyproject.toml"} < {name.partition(":")[0] for name in before}
     examples = git(tree, "grep", "-F", "org/repo").count("org/repo")

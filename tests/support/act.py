@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.action.conftest import executable, lock
+from tests.support.git import commit_all, git
 
 RUNNER = "clinder-act-runner"  # see .ci/docker/act-image
 
@@ -23,19 +24,12 @@ class Act:
         self.repository = repository
         self.checkout = checkout
         self.home = home
-        self._git("init", "--quiet", "--initial-branch", "main")
-        self._git("remote", "add", "origin", "https://github.com/org/repo")
-
-    def _git(self, *words: str) -> str:
-        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgSign=false"]
-        command = ["git", *identity, *words]
-        return subprocess.run(command, cwd=self.repository, check=True, capture_output=True, text=True).stdout.strip()
+        git(repository, "init", "--quiet", "--initial-branch", "main")
+        git(repository, "remote", "add", "origin", "https://github.com/org/repo")
 
     def commit_all(self) -> str:
         """Commit everything; return the commit."""
-        self._git("add", "--all")
-        self._git("commit", "--quiet", "--message", "x")
-        return self._git("rev-parse", "HEAD")
+        return commit_all(self.repository)
 
     def __call__(self, workflow: str, event: str = "push", payload: dict[str, Any] | None = None) -> int:
         """Commit the workflow and run it; return act's exit code."""

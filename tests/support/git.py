@@ -63,10 +63,23 @@ class Git:
         return self("rev-parse", "HEAD")
 
 
-def git(directory: Path, *words: str) -> str:
-    identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgSign=false"]
-    command = ["git", *identity, *words]
-    return subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True).stdout.strip()
+_ME = {f"GIT_{role}_{item}": "me@example.org" for role in ("AUTHOR", "COMMITTER") for item in ("NAME", "EMAIL")}
+_NOBODYS = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
+_ENV = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | _ME | _NOBODYS
+
+
+def git(directory: Path, *words: str, stdin: bytes | None = None) -> str:
+    """Run git as nobody in particular; return what it prints."""
+    done = subprocess.run(["git", *words], cwd=directory, env=_ENV, input=stdin, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode("utf-8", "surrogateescape").strip()
+
+
+def commit_all(directory: Path) -> str:
+    """Commit everything; return the commit."""
+    git(directory, "add", "--all")
+    git(directory, "commit", "--quiet", "--allow-empty", "--message", "x")
+    return git(directory, "rev-parse", "HEAD")
 
 
 def commits(directory: Path) -> tuple[str, str]:

@@ -1,15 +1,10 @@
 """Histories for tests: git makes them, one commit at a time or many at once."""
 
-import os
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.git import git
 from tests.support.pairs import LINK
-
-ME = {f"GIT_{who}_{what}": "me@example.org" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-NOBODYS = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_TERMINAL_PROMPT": "0"}
-GIT = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | ME | NOBODYS
 
 
 class Repository:
@@ -22,9 +17,7 @@ class Repository:
         self._prose = 0
 
     def git(self, *words: str, stdin: bytes | None = None) -> str:
-        done = subprocess.run(["git", *words], cwd=self.path, env=GIT, input=stdin, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.decode("utf-8", "surrogateescape").strip()
+        return git(self.path, *words, stdin=stdin)
 
     def commit(self, files: Mapping[str, str | None] = {}) -> str:
         """Write files, delete those without a text, commit, and return the commit."""

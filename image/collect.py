@@ -27,10 +27,9 @@ UNUSED = frozenset(
     ]
 )
 # What no import statement names: the interpreter starts with these, and looks the parts of two packages up by name.
+# Of clinder everything is taken, that whose libraries are extras as well: it says which are missing.
 ALSO = ("site", "runpy")
 ALSO_WHOLE = ("clinder", "encodings", "importlib")
-# Parts of clinder whose libraries are extras that the image does not have.
-EXTRAS = ("clinder.local", "clinder.testing")
 
 # Of the system: names and certificates, and who root is. Without what is required the build fails.
 REQUIRED = ("/etc/passwd", "/etc/group", "/etc/nsswitch.conf", "/etc/ssl/certs/ca-certificates.crt", "/usr/lib/ssl")
@@ -44,7 +43,7 @@ def modules() -> Iterator[Path]:
     seen: set[str] = set()
     while todo:
         name = todo.pop()
-        if name in seen or name.partition(".")[0] in UNUSED or name in EXTRAS:
+        if name in seen or name.partition(".")[0] in UNUSED:
             continue
         seen.add(name)
         path = find(name)

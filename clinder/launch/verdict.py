@@ -162,7 +162,7 @@ _NETWORK_WORDS = "|".join(
 )
 # A build's own words for its own failure.
 _BUILD_ERROR = (
-    r"\berror\b|non-zero|exit (?:code|status)|\bfail(?:ed|ure)\b|no matching distribution|\w+(?:Error|Exception)\b"
+    r"\berror\b|non-zero|exit (?:code|status)|\bfail(?:ed|ure)\b|no matching distribution|\w(?:Error|Exception)\b"
     r"|not found|unsatisfiable|^fatal:|command '|traceback"
 )
 

@@ -257,7 +257,8 @@ class _Reader:
 
     def _include(self, path: str, included: str, reader: Reader) -> None:
         """Read a file that another one includes: beside that, as pip does, or in the root, where scripts run."""
-        if re.search(r"[^./]/(.*/)?\.\./", included):
+        folder = re.search(r"[^./]/", included)
+        if folder and "/../" in included[folder.end() - 1 :]:
             raise NotUnderstood(f"{path} uses {included[:80]}")
         beside = os.path.normpath(os.path.join(os.path.dirname(path), included))  # noqa: PTH118, PTH120
         places = [beside] if included.startswith("..") else [included, beside]

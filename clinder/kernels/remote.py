@@ -70,7 +70,8 @@ class Remote:
         Jupyter Server starts the kernel in the deepest directory of ``path`` that it has; and none when there is one
         for that path already (services/sessions/handlers.py), so that this can be repeated.
         """
-        wanted = {"path": path, "name": "", "type": "notebook", "kernel": {"name": name}}
+        file = path.rpartition("/")[2]
+        wanted = {"path": path, "name": file, "type": "notebook", "kernel": {"name": name}}
         content = self._ask("POST", "api/sessions", wanted, timeout).expect(200, 201).content
         kernel = content.get("kernel")
         kernel_id = _identifier(kernel.get("id")) if isinstance(kernel, dict) else ""

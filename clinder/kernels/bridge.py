@@ -115,6 +115,7 @@ class Bridge:
             await _first(
                 self._ended.wait(),
                 self._ports.beat(),
+                self._welcome(),
                 self._watch_tool(),
                 self._carry(),
                 *(self._forward(channel) for channel in ("shell", "control", "stdin")),
@@ -140,6 +141,13 @@ class Bridge:
         is_there = _tool()
         while self._settings.home.exists() and is_there():
             await asyncio.sleep(_LOOK_EVERY)
+
+    async def _welcome(self) -> None:
+        """Tell each client that subscribes to iopub that it hears now (Jupyter Enhancement Proposal 65)."""
+        while True:
+            topic = await self._ports.subscription()
+            content = json.dumps({"subscription": topic.decode("utf-8", "replace")})
+            await self._ports.publish([_header("iopub_welcome"), b"{}", b"{}", content.encode()], topic)
 
     # From the tool to the session
 

@@ -30,8 +30,8 @@ class Ports:
             name: self._bind(self._context.socket(zmq.ROUTER), connection, name)
             for name in ("shell", "control", "stdin", "hb")
         }
-        # A plain one: a full asyncio socket would ask again and again whether there is room.
-        publisher = zmq.Context(self._context).socket(zmq.PUB)
+        publisher = self._context.socket(zmq.XPUB)
+        publisher.set(zmq.XPUB_VERBOSE, 1)  # each client is told of
         publisher.set(zmq.XPUB_NODROP, 1)
         publisher.set(zmq.SNDHWM, _MOST_WAITING)
         self._publisher = self._bind(publisher, connection, "iopub")
@@ -57,12 +57,19 @@ class Ports:
         """Send a message to one who asked."""
         await self._routers[channel].send_multipart(self._signer.frames(identities, parts), copy=_is_small(parts))
 
-    async def publish(self, parts: Sequence[Part]) -> None:
-        """Send a message to all on iopub, when the slowest has room for it."""
-        frames = self._signer.frames([b"iopub"], parts)
+    async def subscription(self) -> bytes:
+        """Return the topic of the next subscription to iopub; clients of kernels subscribe to all, which is b""."""
         while True:
-            try:
-                self._publisher.send_multipart(frames, zmq.NOBLOCK, copy=_is_small(parts))
+            frame = await self._publisher.recv()
+            if frame[:1] == b"\x01":
+                return frame[1:]
+
+    async def publish(self, parts: Sequence[Part], topic: bytes = b"iopub") -> None:
+        """Send a message to all on iopub, when the slowest has room for it."""
+        frames = self._signer.frames([topic], parts)
+        while True:
+            try:  # ZeroMQ does not tell when there is room, so a socket that waits for it would never rest
+                await self._publisher.send_multipart(frames, zmq.NOBLOCK, copy=_is_small(parts))
             except zmq.Again:
                 await asyncio.sleep(_PAUSE)
             else:

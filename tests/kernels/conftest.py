@@ -24,6 +24,13 @@ __all__ = ["hub"]  # a fixture
 TIMEOUT = 30.0
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            # jupyter_client's blocking clients leave event loops to Python's collector.
+            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
 class Offer:
     """A session whose kernels are offered, and what `run` would have said about them."""
 

@@ -31,7 +31,9 @@ _OPEN_TIMEOUT = 70.0  # seconds: jupyter-server accepts a connection when the ke
 _RECONNECT_TIMEOUT = 60.0  # seconds in all, after a break
 _END_TIMEOUT = 4.0  # seconds; a tool kills a kernel that has not ended after five (jupyter_client, shutdown_wait_time)
 _LONGEST_PAUSE = 5.0
-_LOOK_EVERY = 1.0
+_LOOK_EVERY = 1.0  # seconds, at this machine
+_ASK_EVERY = 5.0  # seconds, at the session
+_GONE = "it is not in the session any more. A hub ends a kernel that has been idle for long."
 
 # What jupyter-server writes in place of outputs (services/kernels/connection/channels.py, _limit_rate).
 _LIMITS = ("IOPub data rate exceeded", "IOPub message rate exceeded")
@@ -117,6 +119,7 @@ class Bridge:
                 self._ports.beat(),
                 self._welcome(),
                 self._watch_tool(),
+                self._watch_kernel(),
                 self._carry(),
                 *(self._forward(channel) for channel in ("shell", "control", "stdin")),
             )
@@ -141,6 +144,18 @@ class Bridge:
         is_there = _tool()
         while self._settings.home.exists() and is_there():
             await asyncio.sleep(_LOOK_EVERY)
+
+    async def _watch_kernel(self) -> None:
+        """Raise `SessionError` when a tool waits for a kernel that was ended: its websocket stays open all the same."""
+        while True:
+            await asyncio.sleep(_ASK_EVERY)
+            if self._kernel and self._questions.are_open:
+                await self._check_kernel(self._kernel.id)
+
+    async def _check_kernel(self, kernel: str) -> None:
+        with suppress(SessionUnreachable):
+            if not await _in_thread(self._remote.has, kernel):
+                raise SessionError(_GONE)
 
     async def _welcome(self) -> None:
         """Tell each client that subscribes to iopub that it hears now (Jupyter Enhancement Proposal 65)."""
@@ -236,11 +251,7 @@ class Bridge:
             try:
                 return await Channels.open(self._remote.session, kernel, self._name, min(timeout, _OPEN_TIMEOUT))
             except Broken as broken:
-                with suppress(SessionUnreachable):
-                    if not await _in_thread(self._remote.has, kernel):
-                        raise SessionError(
-                            "it is not in the session any more. A hub ends a kernel that has been idle for long."
-                        ) from None
+                await self._check_kernel(kernel)
                 if time.monotonic() > until:
                     raise SessionUnreachable(f"the connection to it broke, and there is no other: {broken}") from None
             await asyncio.sleep(pause)

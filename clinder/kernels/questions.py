@@ -26,6 +26,11 @@ class Questions:
         self._open: dict[str, _Question] = {}
         self._count = 0
 
+    @property
+    def are_open(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return bool(self._open)
+
     def ask(self, msg_id: str, kind: str, identities: Sequence[bytes]) -> None:
         """Note a request: its id, its msg_type, and whom its answers are for."""
         self._count += 1

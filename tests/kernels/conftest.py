@@ -1,4 +1,4 @@
-"""What tests of the session's kernels share: a session of the embedded hub, its kernels offered, and a client of one."""
+"""What tests of the session's kernels share: a session of the embedded hub, its kernels offered, a client of one."""
 
 # mypy: disable-error-code="import-not-found,import-untyped"
 from __future__ import annotations

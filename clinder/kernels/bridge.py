@@ -59,6 +59,11 @@ class Settings(NamedTuple):
             return ""
         return "" if here == "." else here
 
+    def tell(self, words: str) -> None:
+        """Leave words about this kernel for ``run`` to tell."""
+        where = f" in {self.directory}/" if self.directory else ""
+        roll.tell(self.home, f"the kernel {self.kernel}{where}: {words}")
+
 
 def main() -> NoReturn:
     """Be the process that a kernelspec names."""
@@ -74,9 +79,7 @@ async def _run(settings: Settings) -> int:
         session = Session(os.environ.get("JUPYTER_BASE_URL", ""), os.environ.get("JUPYTER_TOKEN", ""))
         await Bridge(ports, Remote(session), settings).run()
     except Exception as error:  # noqa: BLE001  (a tool's output is no place for a traceback)
-        words = error.message if isinstance(error, ClinderError) else f"{type(error).__name__}: {error}"
-        where = f" in {settings.directory}/" if settings.directory else ""
-        roll.tell(settings.home, f"the kernel {settings.kernel}{where}: {words}")
+        settings.tell(error.message if isinstance(error, ClinderError) else f"{type(error).__name__}: {error}")
         return 1
     return 0
 
@@ -102,6 +105,7 @@ class Bridge:
         self._is_open = asyncio.Event()
         self._questions = Questions()
         self._probe = ""
+        self._broke_in_cell = False
         self._ended = asyncio.Event()
         self._shutdown: _Request | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -241,6 +245,7 @@ class Bridge:
             except Broken as broken:
                 if broken.is_final:
                     raise SessionError(str(broken)) from None
+                self._broke_in_cell = self._questions.has_cell
             finally:
                 self._is_open.clear()
 
@@ -280,6 +285,8 @@ class Bridge:
         if answered:
             self._questions.answer(parent, answered)
         if parent and parent == self._probe:
+            if answered == IDLE and self._broke_in_cell:
+                self._settings.tell("the connection to the session broke while a cell ran: outputs may be missing")
             return
         if message.channel == "iopub":
             await self._ports.publish(message.parts)

@@ -31,6 +31,11 @@ class Questions:
         """Whether somebody waits for an answer."""
         return bool(self._open)
 
+    @property
+    def has_cell(self) -> bool:
+        """Whether a cell runs, or waits to run."""
+        return any(each.is_cell for each in self._open.values())
+
     def ask(self, msg_id: str, kind: str, identities: Sequence[bytes]) -> None:
         """Note a request: its id, its msg_type, and whom its answers are for."""
         self._count += 1

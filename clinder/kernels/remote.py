@@ -114,9 +114,10 @@ class Remote:
             trouble = f"HTTP {answer.status}"
         except NETWORK_ERRORS as error:
             trouble = describe(error)
-        self.session.status(_TIMEOUT)  # which waits for a while, and tells a session that is gone
+        rest = min(timeout, _TIMEOUT)
+        self.session.status(rest)  # which waits for a while, and tells a session that is gone
         try:
-            return self._ask_once(method, path, content, max(deadline, time.monotonic() + _TIMEOUT))
+            return self._ask_once(method, path, content, max(deadline, time.monotonic() + rest))
         except NETWORK_ERRORS as error:
             raise SessionUnreachable(
                 f"The session could not be reached: {self.session.url}: {describe(error)} (before that: {trouble})."

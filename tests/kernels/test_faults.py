@@ -22,8 +22,6 @@ from tests.support.session import ask, wait_until
 
 from .conftest import Kernel, Offer, offering, paths
 
-COUNT = "import time\nfor n in range(30): print(n, flush=True); time.sleep(0.1)"
-
 
 class Line:
     """A way to a session that can be cut, or lose what is sent on it."""
@@ -33,7 +31,8 @@ class Line:
         self._to = (parts.hostname, parts.port)
         self._server = socket.create_server(("127.0.0.1", 0))
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        self.loses = False
+        self.loses = False  # what is sent to the session
+        self.is_down = False  # no new connections
         self.url = session.url.replace(f":{parts.port}", f":{self._server.getsockname()[1]}")
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -41,11 +40,10 @@ class Line:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._server.accept()
-                try:
-                    server = socket.create_connection(self._to)
-                except OSError:
+                if self.is_down:
                     client.close()
                     continue
+                server = socket.create_connection(self._to)
                 self._pairs.append((client, server))
                 threading.Thread(target=self._pump, args=(client, server, True), daemon=True).start()
                 threading.Thread(target=self._pump, args=(server, client, False), daemon=True).start()
@@ -89,24 +87,73 @@ def own_session(project: Path) -> Iterator[Session]:
 # The connection
 
 
-def test_nothing_is_lost_when_the_connection_breaks_while_a_cell_runs(line: Line, offer: Offer) -> None:
-    with offering(Session(line.url, offer.session.token), offer.project) as broken, broken.kernel() as kernel:
-        timers = [threading.Timer(seconds, line.cut) for seconds in (0.5, 1.5, 2.5)]
-        for timer in timers:
-            timer.start()
-        assert kernel.printed(COUNT).split() == [str(n) for n in range(30)]
-        for timer in timers:
-            timer.join()
-        assert kernel.printed("print(n)") == "29\n"
-    assert broken.warnings == []
+@contextlib.contextmanager
+def broken(line: Line, offer: Offer) -> Iterator[None]:
+    """While this is open there is no connection, and the session's server knows that."""
+    line.is_down = True
+    line.cut()
+    wait_until(lambda: connections(offer) == 0)
+    yield
+    line.is_down = False
 
 
-def test_a_cell_that_is_sent_while_there_is_no_connection_runs_once(line: Line, offer: Offer) -> None:
-    with offering(Session(line.url, offer.session.token), offer.project) as broken, broken.kernel() as kernel:
-        kernel.run("x = 0")
-        for n in range(1, 6):
-            line.cut()
-            assert kernel.printed("x += 1; print(x)") == f"{n}\n"
+def connections(offer: Offer) -> int:
+    """How many websockets the session's server has, asked directly."""
+    return offer.session.status().connections
+
+
+WAITS = """
+import pathlib, time
+def wait_for(name):
+    while not pathlib.Path(name).exists(): time.sleep(0.05)
+for n in range(3):
+    print("before", n, flush=True)
+    wait_for(f"go-{n}")
+    print("while", n, flush=True)
+    display(n)
+    time.sleep(0.5)
+    pathlib.Path(f"done-{n}").touch()
+"""
+
+
+def test_what_a_cell_puts_out_while_there_is_no_connection_comes_later(own_session: Session, project: Path) -> None:
+    with offering(own_session, project) as direct:
+        line = Line(own_session)
+        with offering(Session(line.url, own_session.token), project) as offer, offer.kernel() as kernel:
+
+            def breaks() -> None:
+                for n in range(3):
+                    time.sleep(1)
+                    with broken(line, direct):
+                        (project / f"go-{n}").touch()
+                        wait_until((project / f"done-{n}").exists)
+
+            breaking = threading.Thread(target=breaks)
+            breaking.start()
+            outputs = kernel.run(WAITS, timeout=60)
+            breaking.join()
+            assert kernel.printed("print(n)") == "2\n"
+        line.close()
+    printed = "".join(each["content"].get("text", "") for each in outputs)
+    assert printed == "".join(f"before {n}\nwhile {n}\n" for n in range(3))
+    assert [each["content"]["data"]["text/plain"] for each in outputs if "data" in each["content"]] == ["0", "1", "2"]
+    assert "the connection to the session broke while a cell ran" in offer.warnings[0]
+
+
+def test_a_cell_that_is_sent_while_there_is_no_connection_runs_once(own_session: Session, project: Path) -> None:
+    with offering(own_session, project) as direct:
+        line = Line(own_session)
+        with offering(Session(line.url, own_session.token), project) as offer, offer.kernel() as kernel:
+            kernel.run("x = 0")
+            for n in range(1, 4):
+                with broken(line, direct):
+                    time.sleep(0.5)  # the bridge knows it too
+                    msg_id = kernel.client.execute("x += 1; print(x)")
+                    time.sleep(0.2)
+                while kernel.client.get_shell_msg(timeout=30)["parent_header"]["msg_id"] != msg_id:
+                    pass
+                assert kernel.printed("print(x)") == f"{n}\n"
+        line.close()
 
 
 def test_a_cell_that_is_lost_with_the_connection_is_no_endless_wait(line: Line, offer: Offer) -> None:

@@ -1,4 +1,4 @@
-"""Kernels of a session on a real BinderHub: JupyterHub and its proxy are on the way, and the server has its own limits."""
+"""Kernels of a session on a real BinderHub: JupyterHub's proxy is on the way, and the server has its own limits."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but those of `kernels` and those that need Docker, on real servers. Python 3.11 or newer and Node.js."""
+    """All tests but `kernels` and those that need Docker, on real servers. Python 3.11 or newer and Node.js."""
     install(session, "requirements/dev.txt")
     install_hub(session)
     # Most tests wait rather than work, so there are more workers than processors.

@@ -60,7 +60,7 @@ class Ports:
     async def subscription(self) -> bytes:
         """Return the topic of the next subscription to iopub; clients of kernels subscribe to all, which is b""."""
         while True:
-            frame = await self._publisher.recv()
+            frame: bytes = await self._publisher.recv()
             if frame[:1] == b"\x01":
                 return frame[1:]
 

@@ -52,6 +52,12 @@ class Server(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.trickle = 0.0
 
+    def refuse(self, *asked: str) -> None:
+        """Answer these, and the websocket, with 404."""
+        self.upgrade = 404
+        for each in asked:
+            self.answers.pop(each)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         pass
 
@@ -98,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         for frame in self.server.frames:
             self.wfile.write(frame)
-        self.rfile.read1(1 << 16)  # type: ignore[attr-defined]
+        self.rfile.read1(1 << 16)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         pass
@@ -126,7 +132,7 @@ class Bridge:
         write_specs(home, {"python3": KernelSpec("python", "Python 3")}, {}, home)
         argv = json.loads((home / "kernels" / "python3" / "kernel.json").read_text())["argv"]
         names = [f"{channel}_port" for channel in ("shell", "iopub", "stdin", "control", "hb")]
-        connection = dict(zip(names, free_ports(5), strict=True))
+        connection: dict[str, object] = dict(zip(names, free_ports(5), strict=True))
         connection |= {"transport": "tcp", "ip": "127.0.0.1", "key": "key", "signature_scheme": "hmac-sha256"}
         file = home / "connection.json"
         file.write_text(json.dumps(connection))
@@ -234,11 +240,11 @@ ENDS: dict[str, tuple[Callable[[Server], object], str]] = {
         "The server does not accept this token",
     ),
     "a kernel that is gone": (
-        lambda s: (setattr(s, "upgrade", 404), s.answers.pop("GET api/kernels/kernel-1")),
+        lambda s: s.refuse("GET api/kernels/kernel-1"),
         "it is not in the session any more",
     ),
     "a session that is gone": (
-        lambda s: (setattr(s, "upgrade", 404), s.answers.clear()),
+        lambda s: s.refuse(*s.answers),
         "The session",
     ),
 }

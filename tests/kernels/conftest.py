@@ -80,7 +80,7 @@ class Kernel:
 
     @property
     def pid(self) -> int:
-        pid: int = self.manager.provisioner.pid
+        pid: int = getattr(self.manager.provisioner, "pid")  # noqa: B009
         return pid
 
 

@@ -157,7 +157,7 @@ def test_two_clients_of_one_kernel_get_their_own_answers_and_all_outputs(kernel:
     for client, msg_id in asked:
         while client.get_shell_msg(timeout=30)["parent_header"]["msg_id"] != msg_id:
             pass  # earlier answers
-    printed = []
+    printed: list[str] = []
     while len(printed) < 2:
         if (message := other.get_iopub_msg(timeout=30))["msg_type"] == "stream":
             printed.append(message["content"]["text"])

@@ -1,6 +1,6 @@
 """Messages on the websocket, as jupyter-server itself writes and reads them, in its newer and in its older protocol."""
 
-# mypy: disable-error-code="import-not-found,import-untyped"
+# mypy: disable-error-code="import-not-found,import-untyped,no-untyped-call"
 from __future__ import annotations
 
 import json

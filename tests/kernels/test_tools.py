@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ LEGACY = Path(__file__).parents[2] / "examples" / "cookbook-legacy"
 
 NBCLIENT = """
 import sys, nbformat, nbclient
+from importlib.metadata import version
 from pathlib import Path
 for file in map(Path, sys.argv[1:]):
     notebook = nbformat.read(file, 4)
@@ -134,3 +136,15 @@ def test_what_the_extra_installs_is_asked_for_before_anything_is_launched(clinde
     assert done.stderr == (
         "clinder: error: --kernels needs zmq, which this Python has not.\nInstall it: pip install 'clinder[kernels]'\n"
     )
+
+
+def test_the_documentation_names_the_versions_that_are_tested() -> None:
+    page = (LEGACY.parents[1] / "docs" / "how-to" / "execute-notebooks.md").read_text()
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if "`tests/kernels/`" in line
+    ]
+    assert len(rows) >= 7
+    for tools, versions, *_ in rows:
+        names = [name for name in tools.replace("any program on ", "").split(", ") if not name.startswith("`")]
+        packages = [name.lower().replace(" ", "-").removesuffix("-1") for name in names]
+        assert versions.split(", ") == [version(package) for package in packages]

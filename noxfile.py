@@ -6,7 +6,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "tests"]
+nox.options.sessions = ["lint", "tests", "kernels"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 
@@ -63,12 +63,22 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but those that need Docker, on real servers. Python 3.11 or newer and Node.js."""
+    """All tests but `kernels` and those that need Docker, on real servers. Python 3.11 or newer and Node.js."""
     install(session, "requirements/dev.txt")
     install_hub(session)
     # Most tests wait rather than work, so there are more workers than processors.
     workers = str(3 * (os.cpu_count() or 1))
-    session.run("pytest", "-n", workers, "--dist", "worksteal", "-m", "not docker", *session.posargs)
+    chosen = ["-m", "not docker", "--ignore", "tests/kernels"]
+    session.run("pytest", "-n", workers, "--dist", "worksteal", *chosen, *session.posargs)
+
+
+@nox.session
+def kernels(session: nox.Session) -> None:
+    """The tests of `run --kernels` with the tools that execute notebooks. Python 3.11 or newer and Node.js."""
+    install(session, "tests/kernels/tools.txt")
+    install_hub(session)
+    workers = str(2 * (os.cpu_count() or 1))
+    session.run("pytest", "-n", workers, "--dist", "loadfile", "tests/kernels", *session.posargs)
 
 
 @nox.session

@@ -262,6 +262,7 @@ def _serve(answers: TextIO, token: str, directory: str, idle: float) -> None:
             f"--ServerApp.root_dir={directory}",
             "--ServerApp.open_browser=False",
             "--ServerApp.allow_root=True",
+            "--ZMQChannelsWebsocketConnection.limit_rate=False",  # outputs beyond a limit would be left out
             "--MappingKernelManager.cull_connected=True",
             f"--MappingKernelManager.cull_idle_timeout={max(1, int(idle))}",
             f"--MappingKernelManager.cull_interval={max(1, min(60, int(idle / 2)))}",

@@ -122,6 +122,11 @@ def make_parser() -> argparse.ArgumentParser:
         usage="clinder run [HUB] [options] -- COMMAND ...",
     )
     _add_launch_options(run)
+    run.add_argument(
+        "--kernels",
+        action="store_true",
+        help="let COMMAND start kernels in the session by their names, as if they were here (nbconvert ...)",
+    )
     _add_session(add("stop", "stop a session; one that is gone already is no error"))
     status = add("status", "say whether a session runs, since when, and how busy it is")
     _add_session(status)

@@ -48,10 +48,15 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
     if which(args.command_line[0]) is None:
         progress.note(f"error: command not found: {args.command_line[0]}")
         return _NOT_FOUND
+    if args.kernels:
+        from clinder.kernels import check_installed
+
+        check_installed()
     with _session_launched(args, signals, progress) as session:
         code = 1
         try:
-            code = run_command(args.command_line, session.env, signals, progress.note)
+            with _environment(args, session, progress) as env:
+                code = run_command(args.command_line, env, signals, progress.note)
         finally:
             try:
                 stop_session(session, signals)
@@ -61,6 +66,22 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
                 progress.note(f"warning: the session was not stopped. {error}")  # the command's failure matters more
     signals.check()
     return code
+
+
+@contextmanager
+def _environment(args: argparse.Namespace, session: "Session", progress: Progress) -> Iterator[dict[str, str]]:
+    """Give the block what a command finds in its environment: the session, and its kernels if they were asked for."""
+    if not args.kernels:
+        yield session.env
+        return
+    from clinder.kernels import offered_kernels, project_directory
+
+    # The embedded hub serves the current directory, every other one a repository.
+    here = Path.cwd()
+    project = here if (args.hub or os.environ.get("CLINDER_HUB")) == "local" else project_directory(here)
+    note = (lambda _: None) if args.quiet else progress.note
+    with offered_kernels(session, project, note, progress.note) as kernels:
+        yield {**session.env, **kernels}
 
 
 def stop(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:

@@ -1,0 +1,40 @@
+"""jupyter_kernel_test's suite: a kernel of the session passes it as one of this machine does."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from .conftest import Offer
+
+SUITE = Path(__file__).with_name("suite.py")
+
+
+def begin(directory: Path, env: dict[str, str]) -> subprocess.Popen[str]:
+    """Begin to run the suite."""
+    words = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-c", os.devnull, str(SUITE)]
+    return subprocess.Popen(
+        words, cwd=directory, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def results(suite: subprocess.Popen[str]) -> list[str]:
+    """The suite's tests with their results."""
+    marks = ("PASSED", "FAILED", "ERROR", "SKIPPED")
+    output, _ = suite.communicate(timeout=120)
+    return sorted(line for line in output.splitlines() if line.startswith(marks))
+
+
+def test_a_kernel_of_the_session_passes_the_suite_as_a_local_one_does(offer: Offer, tmp_path: Path) -> None:
+    with begin(tmp_path, {"JUPYTER_PATH": ""}) as local, begin(tmp_path, offer.env) as remote:
+        here, there = results(local), results(remote)
+    assert there == here
+    assert len([line for line in here if line.startswith("PASSED")]) >= 13
+    assert not [line for line in here if line.startswith(("FAILED", "ERROR"))]
+
+
+def test_the_suite_is_run_on_the_session_where_one_is_offered(offer: Offer) -> None:
+    with offer.kernel() as kernel:
+        assert kernel.printed("import os; print(os.environ.get('BINDER_LAUNCH_HOST'))") == "local\n"

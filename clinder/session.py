@@ -224,9 +224,14 @@ def _status(answer: "_Answer") -> SessionStatus | None:
     )
 
 
-def with_details(status: SessionStatus, session: Session, timeout: float) -> SessionStatus:
-    """Return a status with the kernels and the memory of the session, as far as the server tells them in time."""
-    asker = _Asker(session, timeout)
+def with_details(
+    status: SessionStatus, session: Session, timeout: float, check: Callable[[], None] | None = None
+) -> SessionStatus:
+    """Return a status with the kernels and the memory of the session, as far as the server tells them in time.
+
+    What it does not tell stays as it was. ``check`` is called meanwhile; a `SessionError` that it raises ends the call.
+    """
+    asker = _Asker(session, timeout, check)
     kernels = asker.ask_for_json("api/kernels")
     if not isinstance(kernels, list):
         return status
@@ -240,7 +245,7 @@ def with_details(status: SessionStatus, session: Session, timeout: float) -> Ses
         for each in kernels[:_MOST_KERNELS]
         if isinstance(each, dict)
     )
-    return status._replace(running=running, memory=_memory(asker.ask_for_json("api/metrics/v1")))
+    return status._replace(running=running, memory=_memory(asker.ask_for_json("api/metrics/v1")) or status.memory)
 
 
 def _memory(content: Any) -> MemoryStatus | None:
@@ -279,13 +284,13 @@ class Look(NamedTuple):
     etag: str = ""
 
 
-def look_at(session: Session, timeout: float, etag: str = "") -> Look:
+def look_at(session: Session, timeout: float, etag: str = "", check: Callable[[], None] | None = None) -> Look:
     """Look at a session once. Raises nothing: a session that does not answer within ``timeout`` is a finding.
 
-    ``etag`` is that of the last look.
+    ``etag`` is that of the last look. ``check`` is called meanwhile; a `SessionError` that it raises ends the call.
     """
     try:
-        answer = _Asker(session, timeout).ask_once("GET", "api/status", etag)
+        answer = _Asker(session, timeout, check).ask_once("GET", "api/status", etag)
     except SessionError:
         return Look(Finding.NOTHING)
     if answer.is_gone or answer.may_be_gone:

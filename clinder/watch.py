@@ -53,6 +53,8 @@ class Watch:
     def __init__(self, policy: WatchPolicy, now: float) -> None:
         self.loss = ""
         self.etag = ""  # of the last look
+        self.was_used = False  # by anybody, as far as was seen
+        self.peak: MemoryStatus | None = None  # of all looks
         self._policy = policy
         self._status: SessionStatus | None = None
         self._seen_at = self._active_at = now
@@ -64,6 +66,16 @@ class Watch:
         if self._status is None:
             return None
         return LastSeen(self._status, now - self._seen_at, self._seen_at - self._active_at)
+
+    def known(self, look: Look) -> SessionStatus | None:
+        """Return what is known of a session that a look found, if its kernels and memory are to be asked for.
+
+        Else None: in an idle session they stay as they are.
+        """
+        before = self._status
+        if look.status is None:
+            return before if before is not None and LastSeen(before).is_busy else None
+        return look.status if before is None else look.status._replace(running=before.running, memory=before.memory)
 
     def note(self, look: Look, now: float) -> float:
         """Note a look, and return after how many seconds to look again."""
@@ -84,6 +96,8 @@ class Watch:
         """Note that it lives; a look without a status found that nothing had changed."""
         before, status = self._status, look.status or self._status
         self._seen_at, self.etag, self._status = now, look.etag, status
+        self.was_used = self.was_used or (status is not None and was_used(status))
+        self._note_memory(status)
         if status is None or before is None:
             self._active_at = now
         elif before.started != status.started:
@@ -91,6 +105,11 @@ class Watch:
             self.loss = "the session's server began anew, without its kernels"
         elif before.last_activity != status.last_activity or LastSeen(status).is_busy:
             self._active_at = now
+
+    def _note_memory(self, status: SessionStatus | None) -> None:
+        memory = status.memory if status else None
+        if memory is not None and (self.peak is None or memory.used > self.peak.used):
+            self.peak = memory
 
 
 def was_used(status: SessionStatus) -> bool:
@@ -115,12 +134,17 @@ def likely_end(seen: LastSeen | None = None) -> str:
         return "It ran out of memory, was idle for so long that the hub culled it, or was stopped by the hub."
     memory = seen.status.memory
     use = f"{memory_use(memory)} were in use {duration(seen.seconds_ago)} before" if memory else ""
-    if memory and memory.limit and memory.used >= _NEARLY_FULL * memory.limit:
+    if memory and is_nearly_full(memory):
         return f"Most likely it ran out of memory: {use}."
     idle = seen.idle + seen.seconds_ago
     if idle >= _IDLE_ENOUGH and not seen.is_busy:
         return f"Most likely the hub culled it: it had been idle for {duration(idle)}."
     return f"It ran out of memory{f' ({use})' if use else ''}, was stopped by the hub, or its machine went away."
+
+
+def is_nearly_full(memory: MemoryStatus) -> bool:
+    """Tell whether so little memory was left that the next cell may have taken it."""
+    return memory.limit is not None and memory.used >= _NEARLY_FULL * memory.limit
 
 
 def memory_use(memory: MemoryStatus) -> str:

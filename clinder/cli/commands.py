@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from clinder.session import Session
     from clinder.target.target import Target
 
-_NOT_FOUND = 127  # as a shell says it
-
 # Stopping goes on for so many seconds after a signal, for that is half of the work already.
 _STOP_AFTER_SIGNAL = 3.0
 
@@ -32,34 +30,30 @@ def start(args: argparse.Namespace, signals: Signals, progress: Progress) -> int
     """Start a session and print its address."""
     if sys.stdout is None:
         raise ClinderError("Standard output is closed: the session's address could not be written.")
-    with _session_launched(args, signals, progress) as session:
+    with _session_launched(_target(args), args, signals, progress) as session:
         hand_over(session, signals, lambda one: write_result(FORMATS[args.format](one), signals), progress.note)
     return 0
 
 
 def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
     """Run a command on a session, and stop the session whatever happens."""
-    from shutil import which
-
-    from clinder.cli.child import run_command
+    from clinder.cli.child import what_prevents
+    from clinder.cli.use import LOST, use_session
 
     if not args.command_line:
         raise UsageError("No command to run.", "Expected it after two hyphens: clinder run -- myst build --execute")
-    if which(args.command_line[0]) is None:
-        progress.note(f"error: command not found: {args.command_line[0]}")
-        return _NOT_FOUND
-    with _session_launched(args, signals, progress) as session:
-        code = 1
-        try:
-            code = run_command(args.command_line, session.env, signals, progress.note)
-        finally:
-            try:
-                stop_session(session, signals)
-            except SessionError as error:
-                if code == 0:
-                    raise
-                progress.note(f"warning: the session was not stopped. {error}")  # the command's failure matters more
-    signals.check()
+    if obstacle := what_prevents(args.command_line[0]):
+        progress.note(f"error: {obstacle.what}")
+        return obstacle.code
+    target = _target(args)
+    for attempt in range(1, args.attempts + 1):
+        if attempt > 1:
+            progress.note(f"starting another session: attempt {attempt} of {args.attempts}")
+        with _session_launched(target, args, signals, progress) as session:
+            code = use_session(session, args.command_line, signals, progress)
+        signals.check()
+        if code != LOST:
+            break
     return code
 
 
@@ -135,11 +129,12 @@ FORMATS: "dict[str, Callable[[Session], str]]" = {
 
 
 @contextmanager
-def _session_launched(args: argparse.Namespace, signals: Signals, progress: Progress) -> "Iterator[Session]":
-    """Launch what the arguments say, and show how that goes."""
+def _session_launched(
+    target: "Target", args: argparse.Namespace, signals: Signals, progress: Progress
+) -> "Iterator[Session]":
+    """Launch a target as the arguments say, and show how that goes."""
     from clinder.hub import DEFAULT_TIMEOUT
 
-    target = _target(args)
     timeout = args.timeout or DEFAULT_TIMEOUT
     if not args.quiet:
         for line in target.lines:

@@ -47,7 +47,7 @@ class Watch:
 
     ``loss`` says how it was lost, in a clause; it is empty as long as the session is not lost. It is, when two looks in
     a row find its port closed, when a hub answers in its place for too long, when it does not answer for much longer,
-    or when its server has begun anew: then the kernels are gone, though the address is the same.
+    or when its server was started anew: then the kernels are gone, though the address is the same.
     """
 
     def __init__(self, policy: WatchPolicy, now: float) -> None:
@@ -102,7 +102,7 @@ class Watch:
             self._active_at = now
         elif before.started != status.started:
             self._status = before  # that one was lost
-            self.loss = "the session's server began anew, without its kernels"
+            self.loss = "the session's server was started anew"
         elif before.last_activity != status.last_activity or LastSeen(status).is_busy:
             self._active_at = now
 
@@ -129,17 +129,19 @@ def _parse(time: str) -> datetime:
 
 
 def likely_end(seen: LastSeen | None = None) -> str:
-    """Say in a sentence what has most likely ended a session that is gone, from what was seen of it, if anything."""
+    """Say what has most likely ended a session that is gone, from what was seen of it, if anything: whole sentences."""
     if seen is None:
         return "It ran out of memory, was idle for so long that the hub culled it, or was stopped by the hub."
-    memory = seen.status.memory
-    use = f"{memory_use(memory)} were in use {duration(seen.seconds_ago)} before" if memory else ""
+    ago, memory = duration(seen.seconds_ago), seen.status.memory
+    use = f"{memory_use(memory)} were in use {ago} before" if memory else ""
+    idle = seen.idle + seen.seconds_ago
     if memory and is_nearly_full(memory):
         return f"Most likely it ran out of memory: {use}."
-    idle = seen.idle + seen.seconds_ago
     if idle >= _IDLE_ENOUGH and not seen.is_busy:
         return f"Most likely the hub culled it: it had been idle for {duration(idle)}."
-    return f"It ran out of memory{f' ({use})' if use else ''}, was stopped by the hub, or its machine went away."
+    doing = f"a cell was running {ago} before" if seen.is_busy else f"it had been idle for {duration(idle)}"
+    about = f"{doing}, {use}" if use else doing
+    return f"It ran out of memory, was stopped by the hub, or its machine went away: {about}."
 
 
 def is_nearly_full(memory: MemoryStatus) -> bool:

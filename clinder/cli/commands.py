@@ -19,7 +19,7 @@ from clinder.handover import hand_over, launched, stop_session
 from clinder.spec import RepoSpec
 
 if TYPE_CHECKING:
-    from clinder.session import Session
+    from clinder.session import Session, SessionStatus
     from clinder.target.target import Target
 
 # Stopping goes on for so many seconds after a signal, for that is half of the work already.
@@ -79,12 +79,25 @@ def status(args: argparse.Namespace, signals: Signals, progress: Progress) -> in
     from clinder.text import escape_ci_commands
 
     found = _session(args).status()
-    text = (
+    shown = _as_json(found.as_dict()) if args.format == "json" else escape_ci_commands("\n".join(_lines(found)))
+    write_result(shown, signals)
+    return 0
+
+
+def _lines(found: "SessionStatus") -> "Iterator[str]":
+    from clinder.watch import memory_use
+
+    yield (
         f"running since {found.started}, last active {found.last_activity}, "
         f"kernels: {found.kernels}, connections: {found.connections}"
     )
-    write_result(_as_json(found._asdict()) if args.format == "json" else escape_ci_commands(text), signals)
-    return 0
+    for kernel in found.running:
+        yield (
+            f"kernel {kernel.name}: {kernel.state}, last active {kernel.last_activity}, "
+            f"connections: {kernel.connections}"
+        )
+    if found.memory:
+        yield f"memory: {memory_use(found.memory)} in use"
 
 
 def completion(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:  # noqa: ARG001

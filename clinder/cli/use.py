@@ -43,12 +43,12 @@ def use_session(session: "Session", words: list[str], signals: Signals, progress
     """Run a command on a session, and stop that whatever happens. Return the exit code, `LOST` for a lost session."""
     from clinder.cli.watcher import Watcher
 
-    if not progress.is_quiet:
-        _warn_of_kernels(session, progress.note)
     code: int | None = 1
     watcher = Watcher(session)
-    began = monotonic()
     try:
+        if not progress.is_quiet:
+            _warn_of_kernels(session, progress)
+        began = monotonic()
         with watcher:
             code = run_command(words, session.env, signals, progress.note, lambda: bool(watcher.loss))
         seconds = monotonic() - began
@@ -108,7 +108,7 @@ def _stop(session: "Session", signals: Signals, tell: Callable[[str], None], *, 
         return None
 
 
-def _warn_of_kernels(session: "Session", tell: Callable[[str], None]) -> None:
+def _warn_of_kernels(session: "Session", progress: Progress) -> None:
     """Warn of the kernels that pages here name and the session has not: MyST's build ends at such a page."""
     from clinder.session import kernel_names_of
     from clinder.target.kernels import find_kernels
@@ -119,7 +119,8 @@ def _warn_of_kernels(session: "Session", tell: Callable[[str], None]) -> None:
         if name not in there:
             pages = wanted[name]
             more = f" and {len(pages) - _MOST_NAMED} more" if len(pages) > _MOST_NAMED else ""
-            tell(
+            progress.note(
                 f"warning: the session has no kernel {name}, which {one_line(', '.join(pages[:_MOST_NAMED]))}{more} "
                 f"name{'s' if len(pages) == 1 else ''}. It has {one_line(', '.join(there))}."
             )
+            progress.pause()  # before the command says something

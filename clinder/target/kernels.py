@@ -9,7 +9,7 @@ from typing import Any
 from clinder.target.files import load_yaml, read_file
 from clinder.text import one_line
 
-_MOST_FILES = 2000  # that are looked at
+_MOST_PAGES = 2000  # that are looked at
 _MOST_ENTRIES = 50_000  # of directories, all in all
 _MAX_FILE = 16 << 20  # bytes
 _MAX_ALL = 64 << 20  # bytes, all in all
@@ -36,15 +36,17 @@ def find_kernels(directory: Path) -> dict[str, list[str]]:
 
 
 def _pages(directory: Path) -> Iterator[Path]:
-    files = entries = 0
+    pages = entries = 0
     for folder, folders, names in os.walk(directory):
         entries += len(folders) + len(names)
         folders[:] = sorted(name for name in folders if name[0] != "." and name not in _NO_PAGES)
         for name in sorted(names):
             if name.endswith((".ipynb", ".md")):
-                files += 1
+                pages += 1
                 yield Path(folder, name)
-        if files > _MOST_FILES or entries > _MOST_ENTRIES:
+            if pages >= _MOST_PAGES:
+                return
+        if entries > _MOST_ENTRIES:
             return
 
 

@@ -124,6 +124,15 @@ def was_used(status: SessionStatus) -> bool:
     return True
 
 
+def unused(here: str) -> str:
+    """Say that nobody used a session, and why that may be; ``here`` is where the command ran: "this machine"."""
+    return (
+        "The session was not used: no kernel was started on it.\n"
+        "MyST takes the outputs of unchanged code from its cache (myst clean --execute). Tools that start kernels of "
+        f"their own, like nbconvert, papermill and Jupyter Book 1, have run them on {here}."
+    )
+
+
 def _parse(time: str) -> datetime:
     return datetime.fromisoformat(time.replace("Z", "+00:00"))
 

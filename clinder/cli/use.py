@@ -63,15 +63,10 @@ def use_session(session: "Session", words: list[str], signals: Signals, progress
     if not progress.is_quiet:
         progress.note(_describe_end(ending, watcher))
         if not watcher.was_used:
-            progress.note(f"warning: {_UNUSED}")
+            from clinder.watch import unused
+
+            progress.note(f"warning: {unused('this machine')}")
     return code
-
-
-_UNUSED = (
-    "the session was not used: no kernel was started on it.\n"
-    "MyST takes the outputs of unchanged code from its cache (myst clean --execute). Tools that start kernels of their "
-    "own, like nbconvert, papermill and Jupyter Book 1, have run them on this machine."
-)
 
 
 def _describe_loss(ending: Ending, watcher: "Watcher") -> str:
@@ -120,7 +115,7 @@ def _warn_of_kernels(session: "Session", progress: Progress) -> None:
             pages = wanted[name]
             more = f" and {len(pages) - _MOST_NAMED} more" if len(pages) > _MOST_NAMED else ""
             progress.note(
-                f"warning: the session has no kernel {name}, which {one_line(', '.join(pages[:_MOST_NAMED]))}{more} "
+                f"warning: The session has no kernel {name}, which {one_line(', '.join(pages[:_MOST_NAMED]))}{more} "
                 f"name{'s' if len(pages) == 1 else ''}. It has {one_line(', '.join(there))}."
             )
             progress.pause()  # before the command says something

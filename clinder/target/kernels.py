@@ -11,6 +11,7 @@ from clinder.text import one_line
 
 _MOST_PAGES = 2000  # that are looked at
 _MOST_ENTRIES = 50_000  # of directories, all in all
+_MAX_DEPTH = 20  # of folders
 _MAX_FILE = 16 << 20  # bytes
 _MAX_ALL = 64 << 20  # bytes, all in all
 _MAX_FRONT_MATTER = 64 << 10  # characters
@@ -39,7 +40,8 @@ def _pages(directory: Path) -> Iterator[Path]:
     pages = entries = 0
     for folder, folders, names in os.walk(directory):
         entries += len(folders) + len(names)
-        folders[:] = sorted(name for name in folders if name[0] != "." and name not in _NO_PAGES)
+        is_deep = len(Path(folder).parts) - len(directory.parts) >= _MAX_DEPTH  # os.walk calls itself for each level
+        folders[:] = [] if is_deep else sorted(name for name in folders if _may_hold_pages(name))
         for name in sorted(names):
             if name.endswith((".ipynb", ".md")):
                 pages += 1
@@ -48,6 +50,10 @@ def _pages(directory: Path) -> Iterator[Path]:
                 return
         if entries > _MOST_ENTRIES:
             return
+
+
+def _may_hold_pages(folder: str) -> bool:
+    return folder[0] != "." and folder not in _NO_PAGES
 
 
 def _kernel_of(suffix: str, content: bytes) -> str:

@@ -256,7 +256,7 @@ def test_a_session_that_nobody_used_is_warned_of(clinder: Clinder) -> None:
     with UnusedHub() as hub:
         done = clinder("run", hub.url, *python("pass"))
         assert done.returncode == 0
-        assert "clinder: warning: the session was not used" in done.stderr
+        assert "clinder: warning: The session was not used" in done.stderr
     with FakeHub() as hub:
         assert "was not used" not in clinder("run", hub.url, *python("pass")).stderr
 
@@ -282,7 +282,7 @@ def test_a_kernel_that_the_session_has_not_is_warned_of_before_the_command_runs(
     with FakeHub() as hub:
         done = clinder("run", hub.url, *python("import sys; print('command', file=sys.stderr)"))
         pages = "a.ipynb, b.ipynb, c.ipynb and 2 more"
-        warning = f"the session has no kernel cookbook-dev, which {pages} name. It has python3."
+        warning = f"The session has no kernel cookbook-dev, which {pages} name. It has python3."
         assert f"clinder: warning: {warning}\ncommand\n" in done.stderr
         done = clinder("run", hub.url, "--quiet", *python("pass"))
         assert done.stderr == ""

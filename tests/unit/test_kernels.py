@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,20 @@ def test_a_file_that_nobody_writes_or_a_circle_of_links_is_no_page(tmp_path: Pat
     (tmp_path / "again").symlink_to(tmp_path)
     (tmp_path / "b.md").mkdir()
     assert find_kernels(tmp_path) == {}
+
+
+def test_folders_in_folders_without_end_are_no_error(tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text(PAGE)
+    here = os.getcwd()  # noqa: PTH109
+    os.chdir(tmp_path)
+    try:
+        for _ in range(1500):  # more than a path can name, and than Python calls functions in functions
+            os.mkdir("d")  # noqa: PTH102
+            os.chdir("d")
+    finally:
+        os.chdir(here)
+    assert find_kernels(tmp_path) == {"cookbook-dev": ["a.md"]}
+    subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)
 
 
 def test_what_is_read_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

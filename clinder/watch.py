@@ -143,12 +143,11 @@ def likely_end(seen: LastSeen | None = None) -> str:
         return "It ran out of memory, was idle for so long that the hub culled it, or was stopped by the hub."
     ago, memory = duration(seen.seconds_ago), seen.status.memory
     use = f"{memory_use(memory)} were in use {ago} before" if memory else ""
-    idle = seen.idle + seen.seconds_ago
     if memory and is_nearly_full(memory):
         return f"Most likely it ran out of memory: {use}."
-    if idle >= _IDLE_ENOUGH and not seen.is_busy:
-        return f"Most likely the hub culled it: it had been idle for {duration(idle)}."
-    doing = f"a cell was running {ago} before" if seen.is_busy else f"it had been idle for {duration(idle)}"
+    if seen.idle >= _IDLE_ENOUGH and not seen.is_busy:
+        return f"Most likely the hub culled it: it had been idle for {duration(seen.idle + seen.seconds_ago)}."
+    doing = f"{'a' if seen.is_busy else 'no'} cell was running {ago} before"
     about = f"{doing}, {use}" if use else doing
     return f"It ran out of memory, was stopped by the hub, or its machine went away: {about}."
 

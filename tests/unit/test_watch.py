@@ -147,7 +147,8 @@ def test_a_session_was_used_when_it_has_kernels_or_was_active(one: SessionStatus
             "Most likely it ran out of memory: 1.9 of 2.0 GB were in use 12 s before.",
         ),
         (LastSeen(status(), 15, 650), "Most likely the hub culled it: it had been idle for 11 min."),
-        (LastSeen(status(memory=0.3), 300), "Most likely the hub culled it: it had been idle for 5 min."),
+        (LastSeen(status(memory=0.3), 15, 300), "Most likely the hub culled it: it had been idle for 5 min."),
+        (LastSeen(status(), 600), f"{STOPPED}: no cell was running 10 min before."),
         (
             LastSeen(status(kernel="busy"), 600),
             f"{STOPPED}: a cell was running 10 min before.",
@@ -158,7 +159,7 @@ def test_a_session_was_used_when_it_has_kernels_or_was_active(one: SessionStatus
         ),
         (
             LastSeen(status(kernel="idle"), 7, 30),
-            f"{STOPPED}: it had been idle for 37 s.",
+            f"{STOPPED}: no cell was running 7 s before.",
         ),
     ],
 )

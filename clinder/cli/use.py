@@ -106,7 +106,7 @@ def _stop(session: "Session", signals: Signals, tell: Callable[[str], None], *, 
 def _warn_of_kernels(session: "Session", progress: Progress) -> None:
     """Warn of the kernels that pages here name and the session has not: MyST's build ends at such a page."""
     from clinder.session import kernel_names_of
-    from clinder.target.kernels import find_kernels
+    from clinder.target.pages import find_kernels
 
     wanted = find_kernels(Path())
     there = kernel_names_of(session, _TIME_FOR_NAMES) if wanted else []

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clinder.target import kernels
-from clinder.target.kernels import find_kernels
+from clinder.target import pages
+from clinder.target.pages import find_kernels
 
 PAGE = "---\ntitle: T\nkernelspec:\n  name: cookbook-dev\n---\n\n```{code-cell}\nprint(1)\n```\n"
 
@@ -78,7 +78,7 @@ def test_what_is_read_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(find_kernels(tmp_path)["cookbook-dev"]) == 9
     for bound, value in (("_MOST_PAGES", 3), ("_MOST_ENTRIES", 12), ("_MAX_ALL", 3 * len(notebook()))):
         with monkeypatch.context() as patched:
-            patched.setattr(kernels, bound, value)
+            patched.setattr(pages, bound, value)
             assert 0 < len(find_kernels(tmp_path)["cookbook-dev"]) < 9
-    monkeypatch.setattr(kernels, "_MAX_FILE", 10)
+    monkeypatch.setattr(pages, "_MAX_FILE", 10)
     assert find_kernels(tmp_path) == {}

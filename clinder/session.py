@@ -181,7 +181,7 @@ class Session:
             warnings.warn(str(failure), RuntimeWarning, stacklevel=2)  # the block's own exception matters more
 
     def status(self, timeout: float = 10) -> SessionStatus:
-        """Return what the server says of itself. That is no activity, which would keep an idle session alive.
+        """Return what the server says of itself. For the server that is no activity, which would keep it alive.
 
         ``timeout`` is one deadline in seconds for everything; a server that is in trouble is asked again for five of
         them. Raises `SessionGone`, `WrongToken` or `SessionUnreachable`.

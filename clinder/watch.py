@@ -53,7 +53,6 @@ class Watch:
     def __init__(self, policy: WatchPolicy, now: float) -> None:
         self.loss = ""
         self.etag = ""  # of the last look
-        self.was_used = False  # by anybody, as far as was seen
         self.peak: MemoryStatus | None = None  # of all looks
         self._policy = policy
         self._status: SessionStatus | None = None
@@ -66,6 +65,11 @@ class Watch:
         if self._status is None:
             return None
         return LastSeen(self._status, now - self._seen_at, self._seen_at - self._active_at)
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether the session is there, and nobody has ever used it."""
+        return self._finding is Finding.ALIVE and self._status is not None and not was_used(self._status)
 
     def known(self, look: Look) -> SessionStatus | None:
         """Return what is known of a session that a look found, if its kernels and memory are to be asked for.
@@ -96,7 +100,6 @@ class Watch:
         """Note that it lives; a look without a status found that nothing had changed."""
         before, status = self._status, look.status or self._status
         self._seen_at, self.etag, self._status = now, look.etag, status
-        self.was_used = self.was_used or (status is not None and was_used(status))
         self._note_memory(status)
         if status is None or before is None:
             self._active_at = now

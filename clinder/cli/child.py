@@ -30,14 +30,29 @@ class Obstacle(NamedTuple):
 
 def what_prevents(word: str) -> Obstacle | None:
     """Return why a command can't be run, None when nothing is seen that prevents it."""
-    if which(word) is not None:
-        return None
+    if found := which(word):
+        return Obstacle(f"{word} {_WINDOWS_LINES} {word}", _NOT_FOUND) if _has_windows_lines(Path(found)) else None
     path = Path(word)
     if path.is_dir():
         return Obstacle(f"{word} is a directory, not a command", _NOT_EXECUTABLE)
     if os.sep in word and path.is_file():
         return Obstacle(f"{word} is not executable: chmod +x {word}", _NOT_EXECUTABLE)
     return Obstacle(f"command not found: {word}", _NOT_FOUND)
+
+
+_WINDOWS_LINES = "has lines that end as on Windows, in CR and LF. Convert it: sed -i 's/\\r$//'"
+
+
+def _has_windows_lines(path: Path) -> bool:
+    """Tell whether a script names an interpreter with a CR at its end, which the system would look for."""
+    if not path.is_file():  # a FIFO would be waited for
+        return False
+    try:
+        with path.open("rb") as script:
+            first = script.readline(_MOST_FIRST_LINE)
+    except OSError:  # it may be run and not be read
+        return False
+    return first.startswith(b"#!") and first.endswith(b"\r\n")
 
 
 def run_command(
@@ -57,19 +72,10 @@ def run_command(
     try:
         return _wait_for(subprocess.Popen(words, env={**os.environ, **env}), signals, is_in_vain)
     except OSError as error:  # a script without its first line, or with an interpreter that is not here
-        tell(f"error: {words[0]} could not be run: {_why(error, words[0])}")
+        tell(f"error: {words[0]} could not be run: {error.strerror}")
         return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
     finally:
         signals.spare()
-
-
-def _why(error: OSError, word: str) -> str:
-    """Return what the system says, or what a person does not see: the line ends of Windows."""
-    with suppress(OSError), Path(which(word) or word).open("rb") as script:
-        first = script.readline(_MOST_FIRST_LINE)
-        if first.startswith(b"#!") and first.endswith(b"\r\n"):
-            return f"its lines end as on Windows, in CR and LF. Convert it: sed -i 's/\\r$//' {word}"
-    return error.strerror or str(error)
 
 
 def _wait_for(process: "subprocess.Popen[bytes]", signals: Signals, is_in_vain: Callable[[], bool]) -> int | None:

@@ -42,6 +42,7 @@ class Ending(NamedTuple):
 def use_session(session: "Session", words: list[str], signals: Signals, progress: Progress) -> int:
     """Run a command on a session, and stop that whatever happens. Return the exit code, `LOST` for a lost session."""
     from clinder.cli.watcher import Watcher
+    from clinder.watch import unused
 
     code: int | None = 1
     watcher = Watcher(session)
@@ -62,9 +63,7 @@ def use_session(session: "Session", words: list[str], signals: Signals, progress
         return LOST
     if not progress.is_quiet:
         progress.note(_describe_end(ending, watcher))
-        if not watcher.was_used:
-            from clinder.watch import unused
-
+        if code == 0 and watcher.is_unused:
             progress.note(f"warning: {unused('this machine')}")
     return code
 

@@ -41,9 +41,9 @@ class Watcher:
         return self._watch.loss
 
     @property
-    def was_used(self) -> bool:
-        """Whether anybody has used the session, as far as was seen."""
-        return self._watch.was_used
+    def is_unused(self) -> bool:
+        """Whether the session was there at last, and nobody had ever used it."""
+        return self._watch.is_unused
 
     @property
     def peak(self) -> MemoryStatus | None:

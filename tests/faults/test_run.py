@@ -190,14 +190,15 @@ def test_a_command_that_can_not_be_one_costs_no_launch(clinder: Clinder, word: s
         assert hub.builds == []
 
 
-def test_a_script_with_the_line_ends_of_windows_is_told_so(clinder: Clinder) -> None:
+def test_a_script_with_the_line_ends_of_windows_is_told_so_and_costs_no_launch(clinder: Clinder) -> None:
     script = clinder.directory / "build.sh"
     script.write_bytes(b"#!/bin/sh\r\necho hi\r\n")
     script.chmod(0o755)
     with FaultyHub() as hub:
         done = clinder("run", hub.url, "--repo", "org/repo", "--", "./build.sh")
-        assert (done.returncode, hub.stopped) == (127, 1)
-        assert "its lines end as on Windows, in CR and LF. Convert it: sed -i 's/\\r$//' ./build.sh" in done.stderr
+        assert (done.returncode, hub.builds) == (127, [])
+        assert "./build.sh has lines that end as on Windows" in done.stderr
+        assert "sed -i 's/\\r$//' ./build.sh\n" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["run"], ["run", "--"]])

@@ -257,6 +257,7 @@ def test_a_session_that_nobody_used_is_warned_of(clinder: Clinder) -> None:
         done = clinder("run", hub.url, *python("pass"))
         assert done.returncode == 0
         assert "clinder: warning: The session was not used" in done.stderr
+        assert "was not used" not in clinder("run", hub.url, *python("raise SystemExit(7)")).stderr
     with FakeHub() as hub:
         assert "was not used" not in clinder("run", hub.url, *python("pass")).stderr
 

@@ -81,7 +81,6 @@ def test_looks_do_not_keep_an_idle_session_alive(
     with Watcher(session) as watch:
         wait_until(lambda: bool(watch.loss), timeout=40)
         assert watch.loss == "the session ended"
-        assert not watch.was_used
     wait_for_the_end(servers, temporary)
 
 
@@ -97,13 +96,13 @@ def test_neither_jupyter_server_nor_jupyterhubs_proxy_takes_a_look_for_activity(
             counted = hub.last_activity(user(session.url))
             time.sleep(4)
             assert hub.last_activity(user(session.url)) == counted
-            assert not watch.was_used
+            assert watch.is_unused
         assert session.status().last_activity == activity
         time.sleep(2)
         assert hub.last_activity(user(session.url)) != counted, "what counts as activity is seen here"
         printed_by_a_cell(session.as_dict(), "print(1)")
         watch.look_at_last()
-        assert watch.was_used
+        assert not watch.is_unused
 
 
 # MyST

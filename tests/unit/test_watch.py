@@ -114,7 +114,7 @@ def test_nothing_is_known_of_a_session_that_never_answered() -> None:
     watch = Watch(POLICY, 0)
     watch.note(NOTHING, 0)
     assert watch.last_seen(5) is None
-    assert not watch.was_used
+    assert not watch.is_unused
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,9 @@ def test_a_session_was_used_when_it_has_kernels_or_was_active(one: SessionStatus
     assert was_used(one) == used
     watch = Watch(POLICY, 0)
     watch.note(Look(Finding.ALIVE, one, "1"), 0)
-    assert watch.was_used == used
+    assert watch.is_unused == (not used)
+    watch.note(ENDED, 1)
+    assert not watch.is_unused, "who knows what it was used for by then"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,11 @@
 The protocol is Jupyter Server's REST API: ``GET api/status`` and ``POST api/shutdown``, with the header
 ``Authorization: token <token>``. A redirect is never followed: it would turn the POST into the GET of a login page and
 could carry the token to another origin.
+
+No look at a session keeps it alive when it is idle. Jupyter Server counts no request to ``api/status``, and none with
+the argument ``no_track_activity`` (jupyter_server/base/handlers.py, update_api_activity). JupyterHub's proxy counts
+each answer with a status below 300 (configurable-http-proxy, lib/configproxy.js, handleProxy). So who looks again and
+again says by ``If-None-Match`` what it knows, and gets 304 as long as nothing has happened.
 """
 
 import json
@@ -10,6 +15,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from enum import Enum
 from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
@@ -28,16 +34,48 @@ _PATIENCE = 5.0
 
 _MAX_ANSWER = 1 << 16
 _MAX_LOCATION = 4000
+_MAX_ETAG = 200
+_MOST_COUNTED = 1 << 60  # an exabyte
+_MOST_KERNELS = 100  # that are read of a list
 _MAX_TOKEN = 4096  # characters; JupyterHub's have 32, a JWT some hundred
 
 
+class KernelStatus(NamedTuple):
+    """A kernel, as ``GET api/kernels`` says: what it is called, whether it is ``busy`` or ``idle``, and since when."""
+
+    name: str
+    state: str
+    last_activity: str
+    connections: int
+
+
+class MemoryStatus(NamedTuple):
+    """Bytes that a session's processes take, and its limit, None if it has none that is known.
+
+    Only a server with jupyter-resource-usage tells them (``GET api/metrics/v1``), as those of mybinder.org do.
+    """
+
+    used: int
+    limit: int | None
+
+
 class SessionStatus(NamedTuple):
-    """What ``GET api/status`` says: two times as the server writes them (ISO 8601), and two counts."""
+    """What a server says of itself: two times as it writes them (ISO 8601), two counts, its kernels, its memory.
+
+    ``running`` has at most a hundred kernels. ``memory`` is None where the server does not tell it.
+    """
 
     started: str
     last_activity: str
     kernels: int
     connections: int
+    running: tuple[KernelStatus, ...] = ()
+    memory: MemoryStatus | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all of it as dictionaries and lists, as the JSON output has it."""
+        running = [kernel._asdict() for kernel in self.running]
+        return {**self._asdict(), "running": running, "memory": self.memory._asdict() if self.memory else None}
 
 
 class Session:
@@ -143,12 +181,14 @@ class Session:
             warnings.warn(str(failure), RuntimeWarning, stacklevel=2)  # the block's own exception matters more
 
     def status(self, timeout: float = 10) -> SessionStatus:
-        """Return what the server says of itself.
+        """Return what the server says of itself. For the server that is no activity, which would keep it alive.
 
         ``timeout`` is one deadline in seconds for everything; a server that is in trouble is asked again for five of
         them. Raises `SessionGone`, `WrongToken` or `SessionUnreachable`.
         """
-        return status_of(self, timeout)
+        until = time.monotonic() + timeout
+        status = status_of(self, timeout)
+        return with_details(status, self, max(1.0, until - time.monotonic()))
 
     def stop(self, timeout: float = 10) -> bool:
         """Shut the server down; return whether it was there. A session that is gone already is no error.
@@ -160,19 +200,105 @@ class Session:
 
 
 def status_of(session: Session, timeout: float, check: Callable[[], None] | None = None) -> SessionStatus:
-    """Return what `Session.status` returns. ``check`` is called meanwhile; what it raises ends the call."""
+    """Return what ``GET api/status`` says, without details. ``check`` is called meanwhile; it may end the call.
+
+    Raises what `Session.status` raises, and what ``check`` raises.
+    """
     answer = _Asker(session, timeout, check).ask("GET", "api/status")
     if answer.is_gone:
         raise SessionGone("The session is gone: its server has ended.", "Start a new one: clinder start")
+    if (status := _status(answer)) is None:
+        raise _refusal(session, answer)
+    return status
+
+
+def _status(answer: "_Answer") -> SessionStatus | None:
     content = answer.json
     if answer.status != 200 or not isinstance(content, dict) or "kernels" not in content:
-        raise _refusal(session, answer)
+        return None
     return SessionStatus(
         started=_as_text(content.get("started")),
         last_activity=_as_text(content.get("last_activity")),
         kernels=_as_count(content["kernels"]),
         connections=_as_count(content.get("connections")),
     )
+
+
+def with_details(
+    status: SessionStatus, session: Session, timeout: float, check: Callable[[], None] | None = None
+) -> SessionStatus:
+    """Return a status with the kernels and the memory of the session, as far as the server tells them in time.
+
+    What it does not tell stays as it was. ``check`` is called meanwhile; a `SessionError` that it raises ends the call.
+    """
+    asker = _Asker(session, timeout, check)
+    kernels = asker.ask_for_json("api/kernels")
+    if not isinstance(kernels, list):
+        return status
+    running = tuple(
+        KernelStatus(
+            name=_as_text(each.get("name")),
+            state=_as_text(each.get("execution_state")),
+            last_activity=_as_text(each.get("last_activity")),
+            connections=_as_count(each.get("connections")),
+        )
+        for each in kernels[:_MOST_KERNELS]
+        if isinstance(each, dict)
+    )
+    return status._replace(running=running, memory=_memory(asker.ask_for_json("api/metrics/v1")) or status.memory)
+
+
+def _memory(content: Any) -> MemoryStatus | None:
+    """Return what jupyter-resource-usage says (its api.py): ``{"rss": n, "limits": {"memory": {"rss": n}}}``."""
+    used = _as_count(_at(content, "rss"))
+    limit = _as_count(_at(content, "limits", "memory", "rss"))
+    return MemoryStatus(used, limit if limit > 0 else None) if used > 0 else None
+
+
+def _at(content: Any, *keys: str) -> Any:
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content
+
+
+def kernel_names_of(session: Session, timeout: float) -> list[str]:
+    """Return the names of the kernels that the session can start (``GET api/kernelspecs``); none if it does not say."""
+    specs = _at(_Asker(session, timeout).ask_for_json("api/kernelspecs"), "kernelspecs")
+    return sorted(map(_as_text, specs))[:_MOST_KERNELS] if isinstance(specs, dict) else []
+
+
+class Finding(Enum):
+    """What one look at a session found."""
+
+    ALIVE = "its server"
+    ENDED = "a closed port of this very machine"
+    REPLACED = "another answer in its place, as JupyterHub or its proxy gives for one that has ended, or in trouble"
+    NOTHING = "no answer of its server, for whatever reason"
+
+
+class Look(NamedTuple):
+    """One look at a session. ``status`` is None when nothing has changed since the look of that ``etag``."""
+
+    finding: Finding
+    status: SessionStatus | None = None
+    etag: str = ""
+
+
+def look_at(session: Session, timeout: float, etag: str = "", check: Callable[[], None] | None = None) -> Look:
+    """Look at a session once. Raises nothing: a session that does not answer within ``timeout`` is a finding.
+
+    ``etag`` is that of the last look. ``check`` is called meanwhile; a `SessionError` that it raises ends the call.
+    """
+    try:
+        answer = _Asker(session, timeout, check).ask_once("GET", "api/status", etag)
+    except SessionError:
+        return Look(Finding.NOTHING)
+    if answer.is_gone or answer.may_be_gone:
+        return Look(Finding.ENDED if answer is _CLOSED_PORT else Finding.REPLACED)
+    if etag and answer.status == 304:
+        return Look(Finding.ALIVE, None, etag)
+    status = _status(answer)
+    return Look(Finding.ALIVE, status, answer.etag) if status else Look(Finding.NOTHING)
 
 
 def stop_server(session: Session, timeout: float, check: Callable[[], None] | None = None) -> bool:
@@ -224,7 +350,7 @@ class _Asker:
         while True:
             is_last = time.monotonic() - began >= patience
             try:
-                answer = self._ask_once(method, path)
+                answer = self.ask_once(method, path)
                 if answer.may_be_gone and is_last and patience == _PATIENCE:
                     answer.is_gone = True
                 if is_last or answer.is_gone or answer.status < 500:
@@ -233,6 +359,14 @@ class _Asker:
                 if is_last or time.monotonic() >= self._deadline:
                     raise
             sleep_unless(min(1.0, began + patience - time.monotonic()), self._check)
+
+    def ask_for_json(self, path: str) -> Any:
+        """Return what the server says there, None if it does not say that now. It is asked once."""
+        try:
+            answer = self.ask_once("GET", f"{path}?no_track_activity=1")
+        except SessionError:
+            return None
+        return answer.json if answer.status == 200 else None
 
     def _check(self) -> None:
         if self._also_check is not None:
@@ -243,26 +377,27 @@ class _Asker:
                 "It may still be running: try again.",
             )
 
-    def _ask_once(self, method: str, path: str) -> "_Answer":
+    def ask_once(self, method: str, path: str, etag: str = "") -> "_Answer":
+        """Return the first answer. ``etag`` is of one that is known: then 304 means that it has not changed."""
         url = self._session.url
         try:
             with Client() as http:
-                return http.interruptible(lambda: self._request(http, method, path), self._check)
+                return http.interruptible(lambda: self._request(http, method, path, etag), self._check)
         except NETWORK_ERRORS as error:
             if is_loopback(url) and caused_by(error, ConnectionRefusedError):
-                return _Answer(410, {}, b"")  # on this very machine, a closed port is a server that has ended
+                return _CLOSED_PORT
             raise SessionUnreachable(
                 f"The server could not be reached: {url}: {describe(error)}.",
                 "It may still be running: check the network and try again.",
             ) from None
 
-    def _request(self, http: Client, method: str, path: str) -> "_Answer":
+    def _request(self, http: Client, method: str, path: str, etag: str) -> "_Answer":
         url = self._session.url
         with http.request(
             method,
             url + path,
             auth=_TokenAuth(self._session.token),
-            headers={"Accept": "application/json"},
+            headers={"Accept": "application/json", **({"If-None-Match": etag} if etag else {})},
             timeout=(min(self._timeout, 5), self._timeout + 1),  # the deadline comes first
             proxies=proxies(url),
             allow_redirects=False,
@@ -290,6 +425,7 @@ class _Answer:
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status = status
+        self.etag = etag if len(etag := headers.get("ETag", "")) <= _MAX_ETAG else ""
         # jupyter-server's empty answers are called HTML as well.
         self.is_page = headers.get("Content-Type", "").lower().startswith("text/html") and bool(body.strip())
         self.may_be_gone = status == 503 and (b"JupyterHub" in body or b"/hub/" in body)
@@ -304,12 +440,15 @@ class _Answer:
             self.json = None
 
 
+_CLOSED_PORT = _Answer(410, {}, b"")  # on this very machine that is a server that has ended
+
+
 def _as_text(value: Any) -> str:
     return one_line(value, 100) if isinstance(value, str) else ""
 
 
 def _as_count(value: Any) -> int:
-    return int(value) if isinstance(value, int) else 0
+    return int(value) if isinstance(value, int) and abs(value) <= _MOST_COUNTED else 0
 
 
 class _TokenAuth(AuthBase):

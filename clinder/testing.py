@@ -18,6 +18,7 @@ import secrets
 import socket
 import struct
 import threading
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
@@ -41,7 +42,7 @@ class Request(NamedTuple):
 class FakeServer:
     """A Jupyter Server that a `FakeHub` launched: its ``url``, its ``token``, and whether it was ``stopped``.
 
-    ``status`` is what it says to ``api/status``.
+    ``status`` is what it says to ``api/status``, and ``answers`` what it says elsewhere, by the path below its URL.
     """
 
     def __init__(self, url: str, token: str) -> None:
@@ -53,6 +54,10 @@ class FakeServer:
             "last_activity": "2026-01-01T00:01:00Z",
             "kernels": 0,
             "connections": 0,
+        }
+        self.answers: dict[str, Any] = {
+            "api/kernels": [],
+            "api/kernelspecs": {"default": "python3", "kernelspecs": {"python3": {"name": "python3"}}},
         }
 
 
@@ -261,10 +266,23 @@ class FakeHub:
         elif request.method == "POST" and request.path.endswith("/api/shutdown"):
             server.stopped = True
             exchange.page("200 OK")
-        elif request.path.endswith("/api/status"):
-            exchange.page("200 OK", json.dumps(server.status), "application/json")
         else:
+            self._answer_with_json(exchange, server)
+
+    def _answer_with_json(self, exchange: Exchange, server: FakeServer) -> None:
+        """Answer with what the server has to say there, and with 304 to a client that knows it."""
+        path = exchange.request.path.partition("?")[0]
+        answers = {"api/status": server.status, **server.answers}
+        found = next((answer for end, answer in answers.items() if path.endswith(f"/{end}")), None)
+        if found is None:
             exchange.page("404 Not Found", "<html><title>Jupyter Server</title>")
+            return
+        body = json.dumps(found)
+        etag = f'"{zlib.crc32(body.encode())}"'
+        if exchange.request.headers.get("if-none-match") == etag:
+            exchange.page("304 Not Modified")
+        else:
+            exchange.page("200 OK", body, "application/json", f"ETag: {etag}\r\n")
 
 
 def _events(events: Iterable[Mapping[str, Any]]) -> Answer:

@@ -36,6 +36,7 @@ class Clinder:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.program = ["-m", "clinder"]  # for Python
         self.env = {name: value for name, value in os.environ.items() if not name.upper().startswith(_FOREIGN)}
         self.env["HOME"] = str(directory)
         self._running: list[subprocess.Popen[str]] = []
@@ -45,7 +46,7 @@ class Clinder:
     ) -> "subprocess.CompletedProcess[str]":
         """Run to the end."""
         return subprocess.run(
-            [sys.executable, "-m", "clinder", *words],
+            [sys.executable, *self.program, *words],
             env=self.env | (env or {}),
             cwd=options.pop("cwd", self.directory),
             stdout=options.pop("stdout", subprocess.PIPE),
@@ -60,7 +61,7 @@ class Clinder:
     def begin(self, *words: str, env: dict[str, str] | None = None, **options: Any) -> "subprocess.Popen[str]":
         """Run in the background."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "clinder", *words],
+            [sys.executable, *self.program, *words],
             env=self.env | (env or {}),
             cwd=self.directory,
             stdin=options.pop("stdin", subprocess.DEVNULL),

@@ -17,7 +17,7 @@ examples:
 
 exit codes:
   0 done; 1 the hub refused for good; 2 usage; 3 the hub could not be reached or kept failing; 4 the deadline passed;
-  130, 143 ended by SIGINT, SIGTERM; run: the command's own
+  5 run: the session was lost while the command ran; 130, 143 ended by SIGINT, SIGTERM; run: the command's own
 """,
     "start": """\
 example:
@@ -61,10 +61,16 @@ def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespa
     words, command_line = _split_command(words)
     args, unknown = parser.parse_known_args(_with_token_last(words))
     if unknown:
-        options = [re.split("=|(?<=^-.)", word)[0] for word in unknown if word.startswith("-")]
+        options = [re.split("=|(?<=^-[^-])", word)[0] for word in unknown if word.startswith("-")]
         what = f"unknown option: {', '.join(options)}" if options else "too many arguments"
         if args.name == "run" and not command_line:
-            what += " (the command to run goes after two hyphens: clinder run -- COMMAND)"
+            # A word that is no hub is the command's first; no word is repeated, for each may be a token.
+            hub = "local " if args.hub == "local" else "HUB " if "/" in (args.hub or "") else ""
+            where = f"clinder run {hub}-- COMMAND"
+            if len(options) < len(unknown):
+                what = f"two hyphens are missing before the command: {where}"
+            else:
+                what += f" (the command to run goes after two hyphens: {where})"
         parser.error(what)
     args.command_line = command_line
     return args
@@ -126,6 +132,14 @@ def make_parser() -> argparse.ArgumentParser:
         "--kernels",
         action="store_true",
         help="let COMMAND start kernels in the session by their names, as if they were here (nbconvert ...)",
+    )
+    run.add_argument(
+        "--attempts",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="how many sessions may be used: a new one is started, and COMMAND run again, after one that was lost "
+        "while COMMAND ran, not after a COMMAND that failed (default: 1)",
     )
     _add_session(add("stop", "stop a session; one that is gone already is no error"))
     status = add("status", "say whether a session runs, since when, and how busy it is")
@@ -207,6 +221,12 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
 def _add_format(command: argparse.ArgumentParser, formats: list[str], summary: str) -> None:
     command.add_argument("--format", choices=formats, default=formats[0], help=f"{summary} (default: {formats[0]})")
     command.add_argument("--json", action="store_const", const="json", dest="format", help="short for --format json")
+
+
+def _count(text: str) -> int:
+    if text.isascii() and text.isdecimal() and (number := int(text[:9])) > 0:
+        return number
+    raise argparse.ArgumentTypeError(f"expected a number above 0, not {text!r}")
 
 
 def _duration(text: str) -> float:

@@ -1,4 +1,4 @@
-"""The command of ``clinder run``: started, waited for, and ended in time when a signal ends clinder."""
+"""The command of ``clinder run``: started, waited for, and ended in time when a signal or a lost session ends it."""
 
 import os
 import signal
@@ -7,23 +7,70 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from time import monotonic
+from shutil import which
+from time import monotonic, sleep
+from typing import NamedTuple
 
 from clinder._signals import Signals
+from clinder.cli.processes import descendants
 
 # The command has so many seconds to end after a signal. What is left of a runner's ten is for stopping the session.
 _GRACE = 4.0
 _TICK = 0.05
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as a shell says it
+_MOST_FIRST_LINE = 1000  # bytes
 
 
-def run_command(words: list[str], env: dict[str, str], signals: Signals, tell: Callable[[str], None]) -> int:
-    """Run a command to its end and return its exit code. Raises `Signalled`; the command got that signal, too."""
+class Obstacle(NamedTuple):
+    """Why a command can't be run, and the exit code of that, as a shell has it."""
+
+    what: str
+    code: int
+
+
+def what_prevents(word: str) -> Obstacle | None:
+    """Return why a command can't be run, None when nothing is seen that prevents it."""
+    if found := which(word):
+        return Obstacle(f"{word} {_WINDOWS_LINES} {word}", _NOT_FOUND) if _has_windows_lines(Path(found)) else None
+    path = Path(word)
+    if path.is_dir():
+        return Obstacle(f"{word} is a directory, not a command", _NOT_EXECUTABLE)
+    if os.sep in word and path.is_file():
+        return Obstacle(f"{word} is not executable: chmod +x {word}", _NOT_EXECUTABLE)
+    return Obstacle(f"command not found: {word}", _NOT_FOUND)
+
+
+_WINDOWS_LINES = "has lines that end as on Windows, in CR and LF. Convert it: sed -i 's/\\r$//'"
+
+
+def _has_windows_lines(path: Path) -> bool:
+    """Tell whether a script names an interpreter with a CR at its end, which the system would look for."""
+    if not path.is_file():  # a FIFO would be waited for
+        return False
+    try:
+        with path.open("rb") as script:
+            first = script.readline(_MOST_FIRST_LINE)
+    except OSError:  # it may be run and not be read
+        return False
+    return first.startswith(b"#!") and first.endswith(b"\r\n")
+
+
+def run_command(
+    words: list[str],
+    env: dict[str, str],
+    signals: Signals,
+    tell: Callable[[str], None],
+    is_in_vain: Callable[[], bool],
+) -> int | None:
+    """Run a command to its end and return its exit code; None when it was ended because it was in vain.
+
+    Raises `Signalled`; the command got that signal, too.
+    """
     signals.check()
     if _is_foreground():  # the keys of a terminal reach the command as well, and what they mean is the command's to say
         signals.spare(signal.SIGINT, signal.SIGQUIT)
     try:
-        return _wait_for(subprocess.Popen(words, env={**os.environ, **env}), signals)
+        return _wait_for(subprocess.Popen(words, env={**os.environ, **env}), signals, is_in_vain)
     except OSError as error:  # a script without its first line, or with an interpreter that is not here
         tell(f"error: {words[0]} could not be run: {error.strerror}")
         return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
@@ -31,7 +78,7 @@ def run_command(words: list[str], env: dict[str, str], signals: Signals, tell: C
         signals.spare()
 
 
-def _wait_for(process: "subprocess.Popen[bytes]", signals: Signals) -> int:
+def _wait_for(process: "subprocess.Popen[bytes]", signals: Signals, is_in_vain: Callable[[], bool]) -> int | None:
     ended = threading.Event()
 
     def wait() -> None:
@@ -43,6 +90,10 @@ def _wait_for(process: "subprocess.Popen[bytes]", signals: Signals) -> int:
         if signals.number is not None:
             _end(process, signals.number, signals.time_to_end(_GRACE))
             signals.check()
+        if is_in_vain():
+            _end_with_children(process, monotonic() + _GRACE)
+            signals.check()
+            return None
     return process.returncode if process.returncode >= 0 else 128 - process.returncode
 
 
@@ -55,6 +106,22 @@ def _end(process: "subprocess.Popen[bytes]", number: int, until: float) -> None:
         process.kill()
         with suppress(subprocess.TimeoutExpired):  # the system itself may hold it
             process.wait(0.5)
+
+
+def _end_with_children(process: "subprocess.Popen[bytes]", until: float) -> None:
+    """End a process and those that it has started, which would wait for the session for ever.
+
+    A shell or npm that is the command itself does not pass a signal on. After a signal to clinder somebody ends what
+    is left of the job; here nobody would, and the reader of its output would wait for it.
+    """
+    children = descendants(process.pid)
+    for child in children:
+        child.send(signal.SIGTERM)
+    _end(process, signal.SIGTERM, until)
+    while monotonic() < until and any(child.is_there for child in children):
+        sleep(_TICK)
+    for child in children:
+        child.send(signal.SIGKILL)
 
 
 def _is_foreground() -> bool:

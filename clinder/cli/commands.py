@@ -19,10 +19,8 @@ from clinder.handover import hand_over, launched, stop_session
 from clinder.spec import RepoSpec
 
 if TYPE_CHECKING:
-    from clinder.session import Session
+    from clinder.session import Session, SessionStatus
     from clinder.target.target import Target
-
-_NOT_FOUND = 127  # as a shell says it
 
 # Stopping goes on for so many seconds after a signal, for that is half of the work already.
 _STOP_AFTER_SIGNAL = 3.0
@@ -32,56 +30,35 @@ def start(args: argparse.Namespace, signals: Signals, progress: Progress) -> int
     """Start a session and print its address."""
     if sys.stdout is None:
         raise ClinderError("Standard output is closed: the session's address could not be written.")
-    with _session_launched(args, signals, progress) as session:
+    with _session_launched(_target(args), args, signals, progress) as session:
         hand_over(session, signals, lambda one: write_result(FORMATS[args.format](one), signals), progress.note)
     return 0
 
 
 def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
     """Run a command on a session, and stop the session whatever happens."""
-    from shutil import which
-
-    from clinder.cli.child import run_command
+    from clinder.cli.child import what_prevents
+    from clinder.cli.use import LOST, use_session
 
     if not args.command_line:
         raise UsageError("No command to run.", "Expected it after two hyphens: clinder run -- myst build --execute")
-    if which(args.command_line[0]) is None:
-        progress.note(f"error: command not found: {args.command_line[0]}")
-        return _NOT_FOUND
+    if obstacle := what_prevents(args.command_line[0]):
+        progress.note(f"error: {obstacle.what}")
+        return obstacle.code
     if args.kernels:
         from clinder.kernels import check_installed
 
         check_installed()
-    with _session_launched(args, signals, progress) as session:
-        code = 1
-        try:
-            with _environment(args, session, progress) as env:
-                code = run_command(args.command_line, env, signals, progress.note)
-        finally:
-            try:
-                stop_session(session, signals)
-            except SessionError as error:
-                if code == 0:
-                    raise
-                progress.note(f"warning: the session was not stopped. {error}")  # the command's failure matters more
-    signals.check()
+    target = _target(args)
+    for attempt in range(1, args.attempts + 1):
+        if attempt > 1:
+            progress.note(f"starting another session: attempt {attempt} of {args.attempts}")
+        with _session_launched(target, args, signals, progress) as session:
+            code = use_session(session, args.command_line, signals, progress, offers_kernels=args.kernels)
+        signals.check()
+        if code != LOST:
+            break
     return code
-
-
-@contextmanager
-def _environment(args: argparse.Namespace, session: "Session", progress: Progress) -> Iterator[dict[str, str]]:
-    """Give the block what a command finds in its environment: the session, and its kernels if they were asked for."""
-    if not args.kernels:
-        yield session.env
-        return
-    from clinder.kernels import offered_kernels, project_directory
-
-    # The embedded hub serves the current directory, every other one a repository.
-    here = Path.cwd()
-    project = here if (args.hub or os.environ.get("CLINDER_HUB")) == "local" else project_directory(here)
-    note = (lambda _: None) if args.quiet else progress.note
-    with offered_kernels(session, project, note, progress.note) as kernels:
-        yield {**session.env, **kernels}
 
 
 def stop(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
@@ -106,12 +83,25 @@ def status(args: argparse.Namespace, signals: Signals, progress: Progress) -> in
     from clinder.text import escape_ci_commands
 
     found = _session(args).status()
-    text = (
+    shown = _as_json(found.as_dict()) if args.format == "json" else escape_ci_commands("\n".join(_lines(found)))
+    write_result(shown, signals)
+    return 0
+
+
+def _lines(found: "SessionStatus") -> "Iterator[str]":
+    from clinder.watch import memory_use
+
+    yield (
         f"running since {found.started}, last active {found.last_activity}, "
         f"kernels: {found.kernels}, connections: {found.connections}"
     )
-    write_result(_as_json(found._asdict()) if args.format == "json" else escape_ci_commands(text), signals)
-    return 0
+    for kernel in found.running:
+        yield (
+            f"kernel {kernel.name}: {kernel.state}, last active {kernel.last_activity}, "
+            f"connections: {kernel.connections}"
+        )
+    if found.memory:
+        yield f"memory: {memory_use(found.memory)} in use"
 
 
 def completion(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:  # noqa: ARG001
@@ -156,11 +146,12 @@ FORMATS: "dict[str, Callable[[Session], str]]" = {
 
 
 @contextmanager
-def _session_launched(args: argparse.Namespace, signals: Signals, progress: Progress) -> "Iterator[Session]":
-    """Launch what the arguments say, and show how that goes."""
+def _session_launched(
+    target: "Target", args: argparse.Namespace, signals: Signals, progress: Progress
+) -> "Iterator[Session]":
+    """Launch a target as the arguments say, and show how that goes."""
     from clinder.hub import DEFAULT_TIMEOUT
 
-    target = _target(args)
     timeout = args.timeout or DEFAULT_TIMEOUT
     if not args.quiet:
         for line in target.lines:

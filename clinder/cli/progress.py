@@ -26,7 +26,7 @@ class Progress:
     def __init__(self, stream: TextIO, signals: Signals, *, quiet: bool = False) -> None:
         self.deadline = float("inf")
         self._signals = signals
-        self._quiet = quiet
+        self.is_quiet = quiet
         self._stream = stream
         self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._colour = self._live and not os.environ.get("NO_COLOR")
@@ -70,7 +70,7 @@ class Progress:
     def _enter_or_tell(self, event: Event) -> str:
         """Show a phase that begins, or note clinder's own words; return what else of the event is shown."""
         phase, message, data = event
-        if self._quiet:
+        if self.is_quiet:
             if phase == "stopping":
                 self.note(message)
             return ""

@@ -11,6 +11,7 @@ import pytest
 
 from clinder import ClinderError, Session
 from clinder.cli.arguments import make_parser
+from clinder.cli.use import LOST
 from clinder.errors import __doc__ as tree
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.local import IDLE
@@ -91,7 +92,7 @@ def test_every_exit_code_is_documented() -> None:
         return {kind.exit_code}.union(*(all_of(each) for each in kind.__subclasses__()))
 
     codes = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", CLI, re.MULTILINE) for code in row.split(",")}
-    assert codes == all_of(ClinderError) | {0, 126, 127, 129, 130, 143}
+    assert codes == all_of(ClinderError) | {LOST, 0, 126, 127, 129, 130, 143}
 
 
 def test_links_between_pages_lead_somewhere() -> None:

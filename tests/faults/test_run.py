@@ -171,18 +171,56 @@ def test_ctrl_c_in_a_terminal_is_the_commands_to_handle(clinder: Clinder) -> Non
         assert hub.stopped == 1
 
 
-def test_a_command_that_does_not_exist_costs_no_launch(clinder: Clinder) -> None:
+@pytest.mark.parametrize(
+    ("word", "code", "why"),
+    [
+        ("no-such-command", 127, "command not found: no-such-command"),
+        ("./no-such-command", 127, "command not found: ./no-such-command"),
+        ("docs", 126, "docs is a directory, not a command"),
+        ("./docs", 126, "./docs is a directory, not a command"),
+        ("./build.sh", 126, "./build.sh is not executable: chmod +x ./build.sh"),
+    ],
+)
+def test_a_command_that_can_not_be_one_costs_no_launch(clinder: Clinder, word: str, code: int, why: str) -> None:
+    (clinder.directory / "docs").mkdir()
+    (clinder.directory / "build.sh").write_text("#!/bin/sh\n")
     with FaultyHub() as hub:
-        done = clinder("run", hub.url, "--repo", "org/repo", "--", "no-such-command")
-        assert done.returncode == 127
+        done = clinder("run", hub.url, "--repo", "org/repo", "--", word)
+        assert (done.returncode, done.stderr) == (code, f"clinder: error: {why}\n")
         assert hub.builds == []
 
 
-@pytest.mark.parametrize("words", [["run"], ["run", "--"], ["run", "local", "--repo", "org/repo", "myst", "build"]])
+def test_a_script_with_the_line_ends_of_windows_is_told_so_and_costs_no_launch(clinder: Clinder) -> None:
+    script = clinder.directory / "build.sh"
+    script.write_bytes(b"#!/bin/sh\r\necho hi\r\n")
+    script.chmod(0o755)
+    with FaultyHub() as hub:
+        done = clinder("run", hub.url, "--repo", "org/repo", "--", "./build.sh")
+        assert (done.returncode, hub.builds) == (127, [])
+        assert "./build.sh has lines that end as on Windows" in done.stderr
+        assert "sed -i 's/\\r$//' ./build.sh\n" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["run"], ["run", "--"]])
 def test_no_command_is_a_usage_error_that_says_where_it_goes(clinder: Clinder, words: list[str]) -> None:
     done = clinder(*words)
     assert done.returncode == 2
     assert "clinder run --" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["local", "echo", "hi"], "clinder run local -- COMMAND"),
+        (["local", "--repo", "org/repo", "myst", "build"], "clinder run local -- COMMAND"),
+        (["https://hub.example.org/", "myst", "build"], "clinder run HUB -- COMMAND"),
+        (["myst", "build", "--execute"], "clinder run -- COMMAND"),
+    ],
+)
+def test_a_command_without_the_hyphens_before_it_is_told_so(clinder: Clinder, words: list[str], meant: str) -> None:
+    done = clinder("run", *words)
+    assert done.returncode == 2
+    assert f"two hyphens are missing before the command: {meant}\n" in done.stderr
 
 
 def answers_but(status: str) -> Answer:

@@ -150,7 +150,8 @@ def test_a_token_may_begin_with_a_hyphen(clinder: Clinder, token: str) -> None:
         hub.session = listen
         assert clinder("stop", hub.session_url, token).returncode == 0
         assert clinder("status", hub.session_url, token, "--json").returncode == 0
-        assert tokens == [f"token {token}"] * 2
+        assert len(tokens) >= 2
+        assert set(tokens) == {f"token {token}"}
 
 
 def test_ctrl_c_does_not_end_a_stop_half_way(clinder: Clinder) -> None:

@@ -50,6 +50,7 @@ threading.Thread(target=stop_with_the_harness, daemon=True).start()
 c.JupyterHub.bind_url = settings["jupyterhub_url"]
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings['hub_port']}"
 c.JupyterHub.db_url = "sqlite:///:memory:"  # users of an earlier run must not come back
+c.JupyterHub.last_activity_interval = 1  # how often it asks the proxy which servers were used
 c.JupyterHub.authenticator_class = "null"  # nobody logs in: BinderHub makes its users up
 c.ConfigurableHTTPProxy.command = [settings["proxy"]]
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings['proxy_api_port']}"

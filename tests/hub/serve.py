@@ -115,14 +115,26 @@ class RealHub:
 
         JupyterHub looks once a second whether a server is still there.
         """
-        answer = requests.get(
-            f"{self.jupyterhub_url}hub/api/users",
-            params={"state": "active", "limit": "200"},
+        active = self._ask("GET", "users?state=active&limit=200").json()
+        return sorted(user["name"] for user in active)
+
+    def last_activity(self, user: str) -> str:
+        """When JupyterHub has seen this user's server used, as it and its proxy count that: within a second."""
+        return str(self._ask("GET", f"users/{user}").json()["last_activity"])
+
+    def stop_server(self, user: str) -> None:
+        """Stop this user's server, as an administrator or the culler does."""
+        self._ask("DELETE", f"users/{user}/server")
+
+    def _ask(self, method: str, path: str) -> requests.Response:
+        answer = requests.request(
+            method,
+            f"{self.jupyterhub_url}hub/api/{path}",
             headers={"Authorization": f"token {self._token}"},
             timeout=10,
         )
         answer.raise_for_status()
-        return sorted(user["name"] for user in answer.json())
+        return answer
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this hub. All of them, kernels included, work in its directory or below."""

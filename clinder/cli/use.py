@@ -1,0 +1,137 @@
+"""What ``clinder run`` does with one session: a command runs on it, it is watched meanwhile, explained, and stopped."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from clinder._signals import Signals
+from clinder.cli.child import run_command
+from clinder.cli.progress import Progress
+from clinder.errors import SessionError
+from clinder.handover import stop_session
+from clinder.text import one_line
+
+if TYPE_CHECKING:
+    from clinder.cli.watcher import Watcher
+    from clinder.session import Session
+
+LOST = 5  # the exit code
+
+_TIME_FOR_NAMES = 3.0  # seconds that the session has to name its kernels
+_MOST_NAMED = 3  # pages, in one line
+
+
+class Ending(NamedTuple):
+    """How a command ended: its name, its exit code, None if it was ended because its session was lost, and when.
+
+    ``was_running`` tells whether the session was there when it was to be stopped, None when nobody knows.
+    """
+
+    command: str
+    code: int | None
+    seconds: float
+    was_running: bool | None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the session was lost before the command had done its work."""
+        return self.code is None or (self.code != 0 and self.was_running is False)
+
+
+def use_session(
+    session: "Session", words: list[str], signals: Signals, progress: Progress, *, offers_kernels: bool
+) -> int:
+    """Run a command on a session, and stop that whatever happens. Return the exit code, `LOST` for a lost session."""
+    from clinder.cli.watcher import Watcher
+    from clinder.watch import unused
+
+    code: int | None = 1
+    watcher = Watcher(session)
+    try:
+        with _environment(session, progress, offers_kernels=offers_kernels) as env:
+            began = monotonic()
+            with watcher:
+                code = run_command(words, env, signals, progress.note, lambda: bool(watcher.loss))
+            seconds = monotonic() - began
+        if code is not None:
+            watcher.look_at_last()
+    finally:
+        was_running = _stop(session, signals, progress.note, matters=code == 0)
+    ending = Ending(one_line(Path(words[0]).name, 100), code, seconds, was_running)
+    if code is None or ending.is_lost:
+        progress.note(f"error: {_describe_loss(ending, watcher)}")
+        return LOST
+    if not progress.is_quiet:
+        progress.note(_describe_end(ending, watcher))
+        if code == 0 and watcher.is_unused:
+            progress.note(f"warning: {unused('this machine')}")
+    return code
+
+
+def _describe_loss(ending: Ending, watcher: "Watcher") -> str:
+    """Say how the session was lost, and what has most likely ended it."""
+    from clinder.watch import duration, likely_end
+
+    after = duration(ending.seconds)
+    if ending.code is None:
+        what = f"{watcher.loss} while {ending.command} ran, {after} after that began."
+    else:
+        what = f"{ending.command} exited with {ending.code} after {after}, and its session had ended before that."
+    return f"{what[0].upper()}{what[1:]}\n{likely_end(watcher.last_seen())}"
+
+
+def _describe_end(ending: Ending, watcher: "Watcher") -> str:
+    """Say how the command ended, what became of the session, and whether its memory was nearly full."""
+    from clinder.watch import duration, is_nearly_full, memory_use
+
+    fates = {True: "the session was stopped", False: "the session had ended already", None: "the session may still run"}
+    text = f"{ending.command} exited with {ending.code} after {duration(ending.seconds)}; {fates[ending.was_running]}"
+    if watcher.peak and is_nearly_full(watcher.peak):
+        text += f". Its memory was nearly full: {memory_use(watcher.peak)} were in use at the most"
+    return text
+
+
+def _stop(session: "Session", signals: Signals, tell: Callable[[str], None], *, matters: bool) -> bool | None:
+    """Stop the session; return whether it was there, None when nobody knows. Raises `SessionError` if that matters."""
+    try:
+        return stop_session(session, signals)
+    except SessionError as error:
+        if matters:
+            raise
+        tell(f"warning: the session was not stopped. {error}")  # the command's failure matters more
+        return None
+
+
+@contextmanager
+def _environment(session: "Session", progress: Progress, *, offers_kernels: bool) -> Iterator[dict[str, str]]:
+    """Give the block what a command finds in its environment: the session, and its kernels if they were asked for."""
+    if not offers_kernels:
+        if not progress.is_quiet:
+            _warn_of_kernels(session, progress)
+        yield session.env
+        return
+    from clinder.kernels import offered_kernels, project_directory
+
+    note = (lambda _: None) if progress.is_quiet else progress.note
+    with offered_kernels(session, project_directory(Path.cwd()), note, progress.note) as kernels:
+        yield {**session.env, **kernels}
+
+
+def _warn_of_kernels(session: "Session", progress: Progress) -> None:
+    """Warn of the kernels that pages here name and the session has not: MyST's build ends at such a page."""
+    from clinder.session import kernel_names_of
+    from clinder.target.pages import find_kernels
+
+    wanted = find_kernels(Path())
+    there = kernel_names_of(session, _TIME_FOR_NAMES) if wanted else []
+    for name in sorted(wanted) if there else ():
+        if name not in there:
+            pages = wanted[name]
+            more = f" and {len(pages) - _MOST_NAMED} more" if len(pages) > _MOST_NAMED else ""
+            progress.note(
+                f"warning: The session has no kernel {name}, which {one_line(', '.join(pages[:_MOST_NAMED]))}{more} "
+                f"name{'s' if len(pages) == 1 else ''}. It has {one_line(', '.join(there))}."
+            )
+            progress.pause()  # before the command says something

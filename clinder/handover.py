@@ -58,7 +58,7 @@ def _hubs(target: "Target", build_token: str | None) -> "Iterator[list[BinderHub
     if target.hubs == ("local",):
         from clinder.local import EmbeddedHub
 
-        with EmbeddedHub() as hub:
+        with EmbeddedHub(target.directory) as hub:
             yield [hub]
         return
     yield target.open_hubs(build_token)

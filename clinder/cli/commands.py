@@ -186,18 +186,22 @@ def _target(args: argparse.Namespace) -> "Target":
 
 
 def _local_target(args: argparse.Namespace) -> "Target":
-    """Return the target of the embedded hub, which has no repository but the current directory."""
+    """Return the target of the embedded hub, which has no repository but the checkout around the current directory."""
+    from clinder.target.folder import checkout_root, warn_of_folder
     from clinder.target.target import Target
+    from clinder.text import one_line
 
     try:
-        here = RepoSpec(Path.cwd().as_uri(), provider="git")
+        here = Path.cwd()
     except FileNotFoundError:
         raise UsageError("The current directory is gone, whose files local would launch.") from None
-    spec = RepoSpec.parse(args.repo, args.ref, args.provider) if args.repo else here
+    files = checkout_root(here) or here
+    spec = RepoSpec.parse(args.repo, args.ref, args.provider) if args.repo else RepoSpec(files.as_uri(), provider="git")
     lines = [f"launching {spec} on local"]
     if given := [option for option, name in _NOT_LOCAL.items() if getattr(args, name)]:
-        lines.append(f"local launches the files of this directory, whatever {', '.join(given)} may say")
-    return Target(("local",), spec, tuple(lines), None, hub_inferred=False)
+        lines.append(f"local launches the files of {files}, whatever {', '.join(given)} may say")
+    lines += warn_of_folder(here)
+    return Target(("local",), spec, tuple(map(one_line, lines)), None, hub_inferred=False, directory=str(files))
 
 
 # Which session is meant

@@ -18,6 +18,7 @@ from clinder.giturl import quote_text
 from clinder.providers import PROVIDERS
 from clinder.spec import DEFAULT_HUB, RepoSpec, parse_hub, same_repository
 from clinder.target.ci import CIS, Base, CIBuild, read_ci
+from clinder.target.folder import warn_of_folder
 from clinder.target.myst import MAX_SIZE, MystConfig, find_myst, parse_myst
 from clinder.text import strip_ansi
 
@@ -31,7 +32,8 @@ class Target(NamedTuple):
 
     ``hubs`` are tried in this order. ``lines`` are for the log, the first being what was chosen and from where.
     ``instead_of`` is what would have been launched if no image were to be reused, when that is something else.
-    ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's.
+    ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's. ``directory`` is what the
+    embedded hub's sessions see as their files, None for any other hub.
     """
 
     hubs: tuple[str, ...]
@@ -39,6 +41,7 @@ class Target(NamedTuple):
     lines: tuple[str, ...]
     instead_of: RepoSpec | None
     hub_inferred: bool
+    directory: str | None = None
 
     def open_hubs(self, build_token: str | None) -> "list[BinderHub]":
         """Return the hubs. The build token is for the first of them, and for none that a file of the project named."""
@@ -81,6 +84,7 @@ def resolve_target(
             spec, line = surroundings.reuse(choice)
             lines.append(line)
         lines += surroundings.reachability(choice, spec)
+        lines += surroundings.folder_warning()
     hubs = list(dict.fromkeys([url, *hubs]))
     sources = [*choice.sources(), *([f"hub from {hub_source}" if hub_source else "hub by default"] if not hub else [])]
     first = f"launching {spec} on {', else '.join(hubs)}" + (f" ({', '.join(sources)})" if sources else "")
@@ -277,6 +281,13 @@ class _Surroundings:
         if choice.base and self.checkout and self.checkout.has_in(choice.base.revisions, commit):
             return RepoSpec.parse(choice.base.repo, commit), line
         return choice.spec.at(commit), line
+
+    def folder_warning(self) -> list[str]:
+        """Return a warning if cells will not begin where their files are."""
+        try:
+            return warn_of_folder(self._directory)
+        except UsageError:  # the current directory is gone, and nobody asked for it
+            return []
 
     def reachability(self, choice: _Choice, spec: RepoSpec) -> list[str]:
         """Return a warning if a hub may not find the commit. Raises `UsageError` if it can't be there."""

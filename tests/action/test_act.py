@@ -117,7 +117,7 @@ def test_the_example_executes_the_head_of_a_pull_request_in_its_fork(act: Act, h
 
 @pytest.mark.docker
 def test_a_step_that_fails_after_the_action_still_stops_the_session(act: Act, hub: RealHub) -> None:
-    text = edited(INSTALL, "", edited("myst build --execute --site", "exit 3", example(hub)))
+    text = edited(INSTALL, "", edited("myst build --execute --site --strict", "exit 3", example(hub)))
     assert act(text) == 1
     [url] = act.said("Main", r"clinder: ready: (.*)")
     assert act.said("Post", r"Stopped (.*)") == [url], act.log

@@ -1,4 +1,4 @@
-"""A project in a folder of its checkout, whose cells do not begin beside their pages, is warned of if they need that."""
+"""The cells of a project in a folder of its checkout do not begin beside their pages: who needs that is warned."""
 
 import json
 import os

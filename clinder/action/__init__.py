@@ -45,7 +45,7 @@ _LOOK_TIMEOUT = 2.0
 _STOP_TIMEOUT = 7.5  # the look included
 _LAST_STEP_TIMEOUT = 8.5
 
-_ENDED_EARLY = "{} had ended before this step came to stop it. If no step of this job did that: {}"
+_ENDED_EARLY = "{} had ended before this step came to stop it. {} Or a step of this job stopped it."
 _UNUSED = (
     "No kernel was started on {}: no step used it, or they executed the cells elsewhere.\n"
     "MyST takes the outputs of unchanged code from its cache (myst clean --execute). Tools that start kernels of their "

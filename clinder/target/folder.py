@@ -17,9 +17,10 @@ _MAX_CONFIG = 256 * 1024  # bytes
 _PAGES = (".md", ".ipynb")
 _NO_PAGES = ("_build", "node_modules", "__pycache__")
 _MOST_ENTRIES = 20_000  # of directories, all in all
-_MOST_NAMES = 100  # beside a page, that are looked for in it
+_MOST_LEVELS = 20  # of folders
+_MOST_NAMES = 50  # beside a page, that are looked for in it
 _MAX_PAGE = 1 << 20  # bytes
-_MAX_ALL = 16 << 20  # bytes, all in all
+_MAX_ALL = 8 << 20  # bytes, all in all
 
 
 def checkout_root(directory: Path) -> Path | None:
@@ -84,6 +85,8 @@ def _names_of_files(folder: Path) -> Iterator[_Named]:
     for place, folders, files in os.walk(folder):
         entries += len(folders) + len(files)
         folders[:] = sorted(name for name in folders if name[0] != "." and name not in _NO_PAGES)
+        if place.count(os.sep) - str(folder).count(os.sep) >= _MOST_LEVELS:
+            folders.clear()  # Python 3.11 would call itself for each level
         beside = sorted(name for name in files if name[0] != "." and not name.endswith(_PAGES))
         needles = _needles([*beside, *(f"{name}/" for name in folders)][:_MOST_NAMES])
         for page in sorted(name for name in files if name.endswith(_PAGES)):

@@ -94,6 +94,14 @@ def test_the_root_is_that_of_a_worktree_or_submodule_too(root: Path) -> None:
     assert checkout_root(root) == root
 
 
+def test_folders_may_be_nested_without_end(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root / "docs")
+    for _ in range(1200):
+        os.mkdir("a")  # noqa: PTH102
+        os.chdir("a")
+    assert warn_of_folder(root / "docs") == []
+
+
 def test_files_that_can_not_be_read_keep_nobody_waiting(root: Path) -> None:
     os.mkfifo(root / "docs" / "a.md")
     os.mkfifo(root / "docs" / "deep" / "myst.yml")

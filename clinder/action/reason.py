@@ -8,8 +8,8 @@ _MOST_CHARACTERS = 300  # of a line
 
 # What a builder adds to every failure: it says that there was one, and names the command, which may be long.
 _WRAPPING = re.compile(
-    r"error during build|non-zero code|non-zero exit|did not complete successfully|failed to (?:solve|build)\b"
-    r"|returned .{0,100}exit status|exit(?:ed with)? (?:code|status)|called process ?error|command '|command \["
+    r"error during build|non-zero code|non-zero exit|did not complete successfully|failed to (?:solve|build: )"
+    r"|returned .{0,100}exit status|exit(?:ed with)? (?:code|status)|called process ?error|the command '|command '?\["
     r"|^traceback \(most|this error originates from|see above for output|for (?:more|additional) (?:info|details)"
     r"|note: this is an issue with|^built? failed|a new release of|^\W*$|^critical libmamba",
     re.IGNORECASE,

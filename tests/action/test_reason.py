@@ -29,6 +29,14 @@ critical libmamba Could not solve for environment specs
 time: 4.332
 The command '/bin/sh -c mamba env update' returned a non-zero code: 1
 """
+WHEEL = """\
+      ValueError: did not find HDF5 headers
+      [end of output]
+  note: This error originates from a subprocess, and is likely not a problem with pip.
+  ERROR: Failed building wheel for netCDF4
+ERROR: Failed to build installable wheels for some pyproject.toml based projects (netCDF4)
+The command '/bin/sh -c pip install' returned a non-zero code: 1
+"""
 POST_BUILD = """\
 Fetching the data
 Traceback (most recent call last):
@@ -49,6 +57,11 @@ The command '/bin/sh -c ./binder/postBuild' returned a non-zero code: 1
         ("Step 5/9\nKilled\nError during build: 137", "Killed"),
         ("Step 5/9\n./postBuild: line 3: wgett: command not found\n", "./postBuild: line 3: wgett: command not found"),
         ("E: Unable to locate package libfoo\nnon-zero code: 100", "E: Unable to locate package libfoo"),
+        (
+            "Command 'wgett' not found, but can be installed with:\nnon-zero code: 127",
+            "Command 'wgett' not found, but can be installed with:",
+        ),
+        (WHEEL, "ERROR: Failed to build installable wheels for some pyproject.toml based projects (netCDF4)"),
         ("one\ntwo\nthree\n\n", "three"),
         ("Error during build: exit status 1", "Error during build: exit status 1"),
     ],

@@ -12,12 +12,14 @@ from typing import NoReturn
 
 from clinder._signals import Signalled, Signals
 from clinder.action.files import read_session, reserve_for_act, write_session
-from clinder.action.inputs import build_token, read_inputs
+from clinder.action.inputs import Inputs, build_token, read_inputs
 from clinder.action.log import Log
-from clinder.action.summary import write_summary
+from clinder.action.summary import write_images, write_summary
 from clinder.errors import BuildFailed, ClinderError, SessionError
 from clinder.handover import hand_over, launched, stop_session
+from clinder.images import build_image, exit_code, hubs_to_build
 from clinder.session import Session
+from clinder.target.target import Target
 from clinder.text import escape_ci_commands
 
 _TITLES = {
@@ -46,25 +48,29 @@ def main() -> NoReturn:
 
 
 def _call(log: Log, signals: Signals) -> int:
-    """Start the session, show what is wrong, and return the exit code."""
+    """Do the step's work, show what is wrong, and return the exit code."""
     try:
         try:
-            _start(log, signals)
+            return _run(log, signals)
         finally:
             log.close_group()
     except ClinderError as error:
-        if isinstance(error, BuildFailed):
-            log.show_lines(error.log)
-        log.command("error", f"{error.message}\n{error.hint}", title=f"clinder: {_TITLES[error.exit_code]}")
+        _show_error(log, error, _TITLES[error.exit_code])
         return error.exit_code
     except Signalled as signalled:
         if isinstance(signalled.__cause__, SessionError):
             log.command("warning", str(signalled.__cause__), title="clinder: a server may be left")
         return 128 + signalled.number
-    return 0
 
 
-def _start(log: Log, signals: Signals) -> None:
+def _show_error(log: Log, error: ClinderError, title: str) -> None:
+    if isinstance(error, BuildFailed):
+        log.show_lines(error.log)
+    log.command("error", f"{error.message}\n{error.hint}", title=f"clinder: {title}")
+
+
+def _run(log: Log, signals: Signals) -> int:
+    """Start the session, or build the image where no session is wanted; return the exit code."""
     if token := build_token():
         log.mask(token)
     reserve_for_act()
@@ -72,6 +78,30 @@ def _start(log: Log, signals: Signals) -> None:
     target = inputs.target()
     for line in target.lines:
         log.say(line)
+    if inputs.build_only:
+        return _build(log, signals, inputs, target)
+    _start(log, signals, inputs, target)
+    return 0
+
+
+def _build(log: Log, signals: Signals, inputs: Inputs, target: Target) -> int:
+    """Make sure that each hub has the image; return the exit code."""
+    several = []
+    for hub in hubs_to_build(target, inputs.build_token, log.say, all_members=inputs.all_members):
+        log.say(f"the image on {hub.url}")
+        log.deadline = monotonic() + inputs.timeout
+        built = build_image(hub, target, signals, timeout=inputs.timeout, on_event=log.show)
+        log.close_group()
+        if built.error:
+            _show_error(log, built.error, f"no image on {hub.url}")
+        log.say(f"{built.result} in {built.seconds:.1f} s: {hub.url}")
+        several.append(built)
+    signals.check()
+    write_images(target.spec, several)
+    return exit_code(several)
+
+
+def _start(log: Log, signals: Signals, inputs: Inputs, target: Target) -> None:
     log.deadline = monotonic() + inputs.timeout
 
     def deliver(session: Session) -> None:

@@ -24,6 +24,8 @@ class Inputs(NamedTuple):
     timeout: float
     reuse_image: bool
     remote_extends: bool
+    build_only: bool
+    all_members: bool
 
     def target(self) -> Target:
         """Return what to launch where; what the inputs leave open is found. Raises `UsageError`."""
@@ -35,6 +37,7 @@ class Inputs(NamedTuple):
             provider=self.provider,
             reuse_image=self.reuse_image,
             remote_extends=self.remote_extends,
+            build_only=self.build_only,
         )
 
 
@@ -52,10 +55,11 @@ def read_inputs() -> Inputs:
             parse_hub(hub)
     with _blamed("timeout"):
         timeout = _parse_duration(core.get_input("timeout"))
-    with _blamed("reuse-image"):
-        reuse_image = _parse_boolean(core.get_input("reuse-image"))
-    with _blamed("remote-extends"):
-        remote_extends = _parse_boolean(core.get_input("remote-extends") or "true")
+    defaults = {"reuse-image": "false", "remote-extends": "true", "build-only": "false", "all-members": "false"}
+    booleans = [_boolean(name, default) for name, default in defaults.items()]
+    with _blamed("all-members"):
+        if booleans[3] and not booleans[2]:
+            raise UsageError("A session needs one hub.", "Set build-only too, or leave both out.")
     with _blamed("provider"):
         if provider and provider_named(provider) and not repo:
             raise UsageError("It says how to read repo, which is empty.", "Set repo too, or leave both empty.")
@@ -64,7 +68,7 @@ def read_inputs() -> Inputs:
     with _blamed("ref"):
         if ref:
             (spec or RepoSpec("any/repository")).at(ref)
-    return Inputs(hubs, repo, ref, provider, build_token(), timeout, reuse_image, remote_extends)
+    return Inputs(hubs, repo, ref, provider, build_token(), timeout, *booleans)
 
 
 @contextmanager
@@ -84,7 +88,9 @@ def _parse_duration(text: str) -> float:
     return float(text)
 
 
-def _parse_boolean(text: str) -> bool:
-    if text.lower() not in ("", "true", "false"):
-        raise UsageError(f"{text[:100]!r} is neither true nor false.", "Expected one of them.")
-    return text.lower() == "true"
+def _boolean(name: str, default: str) -> bool:
+    text = (core.get_input(name) or default).lower()
+    with _blamed(name):
+        if text not in ("true", "false"):
+            raise UsageError(f"{text[:100]!r} is neither true nor false.", "Expected one of them.")
+    return text == "true"

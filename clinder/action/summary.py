@@ -1,12 +1,14 @@
 """The job's summary: what ran where. It has no token in it, and nothing of a hub unescaped."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from clinder.images import Built
 from clinder.session import Session
+from clinder.spec import RepoSpec
 from clinder.text import escape_markdown, one_line
 
 _LONGEST_CELL = 300  # characters
@@ -15,8 +17,19 @@ _LONGEST_LINK = 2000
 
 def write_summary(session: Session, durations: Mapping[str, float]) -> None:
     """Add a table to the job's summary. What can't be written is left out: a session runs without it."""
+    _add(summarise(session, durations))
+
+
+def write_images(spec: RepoSpec, several: Sequence[Built]) -> None:
+    """Add a table of the hubs and their images."""
+    rows = [f"| {_cell(built.hub)} | {built.result} | {built.seconds:.1f} s |" for built in several]
+    title = f"### The image of {_cell(str(spec))}"
+    _add("\n".join([title, "", "| Hub | Image | Time |", "|---|---|---|", *rows, "", ""]))
+
+
+def _add(text: str) -> None:
     path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if path and (text := summarise(session, durations)):
+    if path and text:
         with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(text)
 

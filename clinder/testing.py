@@ -185,6 +185,7 @@ class FakeHub:
 
     @property
     def closed_after_ready(self) -> list[bool]:
+        """Whether the client closed each stream after its ``ready``."""
         return [closed for one in self._closes if (closed := one.result()) is not None]
 
     def expect_close(self) -> "Future[bool | None]":

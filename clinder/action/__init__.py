@@ -15,7 +15,7 @@ from clinder.action.files import read_session, reserve_for_act, write_session
 from clinder.action.inputs import Inputs, build_token, read_inputs
 from clinder.action.log import Log
 from clinder.action.reason import find_reason
-from clinder.action.summary import summarise, summarise_failure, write_summary
+from clinder.action.summary import summarise, summarise_failure, summarise_images, write_summary
 from clinder.errors import (
     BuildFailed,
     ClinderError,
@@ -26,6 +26,7 @@ from clinder.errors import (
     UsageError,
 )
 from clinder.handover import hand_over, launched, stop_session
+from clinder.images import build_image, exit_code, hubs_to_build
 from clinder.session import Session, look_at
 from clinder.target.target import Target
 from clinder.text import escape_ci_commands
@@ -68,13 +69,13 @@ def main() -> NoReturn:
 
 
 def _call(log: Log, signals: Signals) -> int:
-    """Start the session, show what is wrong, and return the exit code."""
+    """Do the step's work, show what is wrong, and return the exit code."""
     target = None
     try:
         try:
             inputs = _read_inputs(log)
             target = inputs.target()
-            _start(inputs, target, log, signals)
+            return _run(inputs, target, log, signals)
         finally:
             log.close_group()
     except ClinderError as error:
@@ -84,7 +85,6 @@ def _call(log: Log, signals: Signals) -> int:
         if isinstance(signalled.__cause__, SessionError):
             log.command("warning", str(signalled.__cause__), title="Server may be left")
         return 128 + signalled.number
-    return 0
 
 
 def _read_inputs(log: Log) -> Inputs:
@@ -94,9 +94,34 @@ def _read_inputs(log: Log) -> Inputs:
     return read_inputs()
 
 
-def _start(inputs: Inputs, target: Target, log: Log, signals: Signals) -> None:
+def _run(inputs: Inputs, target: Target, log: Log, signals: Signals) -> int:
+    """Start the session, or build the image where no session is wanted; return the exit code."""
     for line in target.lines:
         log.say(line)
+    if inputs.build_only:
+        return _build(inputs, target, log, signals)
+    _start(inputs, target, log, signals)
+    return 0
+
+
+def _build(inputs: Inputs, target: Target, log: Log, signals: Signals) -> int:
+    """Make sure that each hub has the image; return the exit code."""
+    several = []
+    for hub in hubs_to_build(target, inputs.build_token, log.say, all_members=inputs.all_members):
+        log.say(f"the image on {hub.url}")
+        log.deadline = monotonic() + inputs.timeout
+        built = build_image(hub, target, signals, timeout=inputs.timeout, on_event=log.show)
+        log.close_group()
+        if built.error:
+            _show_error(built.error, log)
+        log.say(f"{built.result} in {built.seconds:.1f} s: {hub.url}")
+        several.append(built)
+    signals.check()
+    write_summary(summarise_images(target.spec, several))
+    return exit_code(several)
+
+
+def _start(inputs: Inputs, target: Target, log: Log, signals: Signals) -> None:
     log.deadline = monotonic() + inputs.timeout
 
     def deliver(session: Session) -> None:
@@ -115,13 +140,19 @@ def _start(inputs: Inputs, target: Target, log: Log, signals: Signals) -> None:
 
 def _show_failure(error: ClinderError, target: Target | None, log: Log) -> None:
     """Write why there is no session, into the log, an annotation and the summary."""
+    title = _show_error(error, log)
+    write_summary(summarise_failure(title, error, target, log.durations))
+
+
+def _show_error(error: ClinderError, log: Log) -> str:
+    """Write an error into the log and an annotation; return the title of that."""
     title = next(title for kind, title in _TITLES.items() if isinstance(error, kind))
     reason: tuple[str, ...] = ()
     if isinstance(error, BuildFailed):
         log.show_lines(error.log)
         reason = find_reason(error.log)
     log.command("error", "\n".join([*reason, error.message, error.hint]), title=title)
-    write_summary(summarise_failure(title, error, target, log.durations))
+    return title
 
 
 def post() -> NoReturn:

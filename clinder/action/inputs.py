@@ -29,9 +29,11 @@ class Inputs(NamedTuple):
     provider: str | None
     build_token: str | None
     timeout: float
+    directory: Path
     reuse_image: bool
     remote_extends: bool
-    directory: Path
+    build_only: bool
+    all_members: bool
 
     def target(self) -> Target:
         """Return what to launch where; what the inputs leave open is found. Raises `UsageError`."""
@@ -43,6 +45,7 @@ class Inputs(NamedTuple):
             provider=self.provider,
             reuse_image=self.reuse_image,
             remote_extends=self.remote_extends,
+            build_only=self.build_only,
             directory=self.directory,
         )
 
@@ -59,10 +62,11 @@ def read_inputs() -> Inputs:
     fallback_hubs = _read_hubs("fallback-hub")
     with _blamed("timeout"):
         timeout = _parse_duration(core.get_input("timeout"))
-    with _blamed("reuse-image"):
-        reuse_image = _parse_boolean(core.get_input("reuse-image"))
-    with _blamed("remote-extends"):
-        remote_extends = _parse_boolean(core.get_input("remote-extends") or "true")
+    defaults = {"reuse-image": "false", "remote-extends": "true", "build-only": "false", "all-members": "false"}
+    booleans = [_boolean(name, default) for name, default in defaults.items()]
+    with _blamed("all-members"):
+        if booleans[3] and not booleans[2]:
+            raise UsageError("A session needs one hub.", "Set build-only too, or leave both out.")
     with _blamed("provider"):
         if provider and provider_named(provider) and not repo:
             raise UsageError("It says how to read repo, which is empty.", "Set repo too, or leave both empty.")
@@ -73,9 +77,7 @@ def read_inputs() -> Inputs:
             (spec or RepoSpec("any/repository")).at(ref)
     with _blamed("working-directory"):
         directory = _parse_directory(core.get_input("working-directory"))
-    return Inputs(
-        hubs, fallback_hubs, repo, ref, provider, build_token(), timeout, reuse_image, remote_extends, directory
-    )
+    return Inputs(hubs, fallback_hubs, repo, ref, provider, build_token(), timeout, directory, *booleans)
 
 
 def _read_hubs(name: str) -> tuple[str, ...]:
@@ -110,7 +112,9 @@ def _parse_directory(text: str) -> Path:
     return directory
 
 
-def _parse_boolean(text: str) -> bool:
-    if text.lower() not in ("", "true", "false"):
-        raise UsageError(f"{text[:100]!r} is neither true nor false.", "Expected one of them.")
-    return text.lower() == "true"
+def _boolean(name: str, default: str) -> bool:
+    text = (core.get_input(name) or default).lower()
+    with _blamed(name):
+        if text not in ("true", "false"):
+            raise UsageError(f"{text[:100]!r} is neither true nor false.", "Expected one of them.")
+    return text == "true"

@@ -2,13 +2,15 @@
 
 import html
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from clinder.errors import BuildFailed, ClinderError
+from clinder.images import Built
 from clinder.session import Session
+from clinder.spec import RepoSpec
 from clinder.target.target import Target
 from clinder.text import escape_markdown, one_line
 
@@ -62,6 +64,14 @@ def summarise_failure(title: str, error: ClinderError, target: Target | None, du
     if target:
         parts.append(_link("Try the same in a browser", target.spec.launch_link(target.hubs[0])))
     return _joined(*parts)
+
+
+def summarise_images(spec: RepoSpec, several: Sequence[Built]) -> str:
+    """Return a table of the hubs and their images."""
+    rows = [f"| {_cell(built.hub)} | {built.result} | {built.seconds:.1f} s |" for built in several]
+    return _joined(
+        f"### The image of {_cell(str(spec))}", "\n".join(["| Hub | Image | Time |", "|---|---|---|", *rows])
+    )
 
 
 def _times(durations: Mapping[str, float]) -> Iterable[Row]:

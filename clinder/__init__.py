@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         UsageError,
         WrongToken,
     )
-    from clinder.hub import BinderHub
+    from clinder.hub import BinderHub, Image
     from clinder.launch.events import Event
     from clinder.local import EmbeddedHub
     from clinder.session import Session, SessionStatus
@@ -46,6 +46,7 @@ _HOMES = {
     "HubError": "errors",
     "HubRefused": "errors",
     "HubUnavailable": "errors",
+    "Image": "hub",
     "LaunchCancelled": "errors",
     "RepoSpec": "spec",
     "Session": "session",
@@ -67,6 +68,7 @@ __all__ = [
     "HubError",
     "HubRefused",
     "HubUnavailable",
+    "Image",
     "LaunchCancelled",
     "RepoSpec",
     "Session",

@@ -35,9 +35,7 @@ def launched(
     ``__cause__`` of either is a `SessionError` that says so.
     """
     with _hubs(target, build_token) as (hub, *others):
-        signals.promise()
-        signals.defer()
-        try:
+        with deferred(signals):
             session = hub.launch(
                 target.spec,
                 timeout=timeout,
@@ -46,11 +44,20 @@ def launched(
                 cancel=signals.requested,
                 instead_of=target.instead_of,
             )
-        except ClinderError as error:
-            if signals.number is not None:
-                raise Signalled(signals.number) from error.__cause__
-            raise
         yield session
+
+
+@contextmanager
+def deferred(signals: Signals) -> "Iterator[None]":
+    """Do a launch in the block, with signals deferred from now on. Raises `Signalled` for its error after a signal."""
+    signals.promise()
+    signals.defer()
+    try:
+        yield
+    except ClinderError as error:
+        if signals.number is not None:
+            raise Signalled(signals.number) from error.__cause__
+        raise
 
 
 @contextmanager
@@ -58,7 +65,7 @@ def _hubs(target: "Target", build_token: str | None) -> "Iterator[list[BinderHub
     if target.hubs == ("local",):
         from clinder.local import EmbeddedHub
 
-        with EmbeddedHub() as hub:
+        with EmbeddedHub(target.directory) as hub:
             yield [hub]
         return
     yield target.open_hubs(build_token)

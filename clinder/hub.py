@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode, urljoin
 
 from requests.cookies import RequestsCookieJar
@@ -22,7 +22,7 @@ from clinder.errors import DeadlineExceeded, LaunchCancelled, SessionError, Sess
 from clinder.launch import stream, verdict
 from clinder.launch.cancellation import Cancellation, CancelRequested, DeadlinePassed
 from clinder.launch.events import Event
-from clinder.launch.route import Budget, Route, Try
+from clinder.launch.route import Budget, Route, Try, member_urls
 from clinder.launch.stream import Course, Outcome
 from clinder.launch.verdict import LATER, Place, Verdict
 from clinder.session import Session, status_of
@@ -43,6 +43,14 @@ _LOOK_PAUSE = 0.5
 
 _MOST_IMAGE = 1000  # characters of an image's name
 _MOST_URL = 2000
+
+
+class Image(NamedTuple):
+    """An image that a hub has: the hub's URL, the image's name (None if not known), and whether it was built now."""
+
+    hub: str
+    name: str | None
+    built: bool
 
 
 class BinderHub:
@@ -93,27 +101,68 @@ class BinderHub:
             raise UsageError(f"The timeout must be more than 0 seconds, not {timeout:g}.")
         hubs = {hub.url: hub for hub in [*reversed(fallback_hubs), self]}
         cancellation = Cancellation(timeout, cancel)
-        route = Route([_place(hub, spec) for hub in reversed(hubs.values())], timeout, time.monotonic())
-        launch = _Launch(hubs, spec, cancellation, route, on_event)
-        try:
-            session = launch.run()
-        except DeadlinePassed as reason:
-            raise _too_late(launch, timeout, reason.__cause__) from reason.__cause__
-        except CancelRequested as reason:
-            raise LaunchCancelled(
-                _with_server_left("The launch was cancelled.", reason.__cause__)
-            ) from reason.__cause__
+        places = [_place(hub, hub.build_url(spec), spec) for hub in reversed(hubs.values())]
+        route = Route(places, timeout, time.monotonic())
+        session = _to_its_end(_Launch(hubs, spec, cancellation, route, on_event), timeout)
         session.instead_of = instead_of
         return session
 
+    def build(
+        self,
+        spec: RepoSpec,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        on_event: Callable[[Event], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Image:
+        """Make sure that the hub has the image of a repository, and keep no session.
+
+        A hub in its API-only mode builds without launching (``build_only=true``, binderhub/builder.py). Any other one
+        says so before it begins; there the repository is launched, which counts as a launch, and the server is stopped.
+        Once the hub has said that the image is there, what becomes of the launch makes no difference.
+
+        The arguments, what is raised and the end of a build that is cancelled are those of `launch`. When a server may
+        be left by a build that succeeds, an event in the phase "stopping" says so.
+        """
+        if not timeout > 0:
+            raise UsageError(f"The timeout must be more than 0 seconds, not {timeout:g}.")
+        cancellation = Cancellation(timeout, cancel)
+
+        def ask(address: str) -> Image:
+            now = time.monotonic()
+            route = Route([_place(self, address, spec)], cancellation.deadline - now, now)
+            return _to_its_end(_Build({self.url: self}, spec, cancellation, route, on_event), timeout)
+
+        try:
+            return ask(self._stream_url(spec, build_only="true"))
+        except verdict.NoBuildOnly:
+            return ask(self.build_url(spec))
+
+    def members(self) -> "list[BinderHub]":
+        """Return the members in rotation of the federation whose front door this hub is; none if it names none.
+
+        Each keeps images of its own (``GET active_hosts``, mybinder.org-deploy). Takes five seconds at most.
+        """
+        urls = member_urls(stream.get_members(self.url, Cancellation(float("inf"))))
+        return [BinderHub(url, build_token=self._build_token, silence=self.silence) for url in urls]
+
     def build_url(self, spec: RepoSpec) -> str:
         """Return the URL of the build stream, build token included."""
-        query = f"?{urlencode({'build_token': self._build_token})}" if self._build_token else ""
-        return f"{self.url}build/{spec.path}{query}"
+        return self._stream_url(spec)
+
+    def _stream_url(self, spec: RepoSpec, **query: str) -> str:
+        if self._build_token:
+            query["build_token"] = self._build_token
+        return f"{self.url}build/{spec.path}" + (f"?{urlencode(query)}" if query else "")
 
 
-class _Launch:
-    """One call of launch(): its way from the first request to the session or the error."""
+_Result = TypeVar("_Result", Session, Image)
+
+
+class _Asking(Generic[_Result]):
+    """One call of launch() or build(): its way from the first request to the result or the error."""
+
+    goal = ""  # what there is not when the deadline passes
 
     def __init__(
         self,
@@ -131,20 +180,25 @@ class _Launch:
         self._cookies = RequestsCookieJar()  # a federation's front door remembers the member in one
         self._on_event = on_event
 
-    def run(self) -> Session:
-        """Try until there is a session, a final answer, or a reason to end."""
+    def run(self) -> _Result:
+        """Try until there is a result, a final answer, or a reason to end."""
         with self.cancellation.signals():
             while True:
                 began = time.monotonic()
                 outcome = self._ask()
-                result = self._deliver(outcome)
-                if isinstance(result, Session):
+                result = self._judge(outcome)
+                if not isinstance(result, Verdict):
                     break
                 self._go_on(result, outcome, began)
         if self.cancellation.reason is not None:  # a signal between the last look and here
-            self._stop(result, self.cancellation.reason)
+            if isinstance(result, Session):
+                self._stop(result, self.cancellation.reason)
             raise self.cancellation.reason
         return result
+
+    def _judge(self, outcome: Outcome) -> _Result | Verdict:
+        """Return the result of an outcome, or what that means instead. Raises the reason to end."""
+        raise NotImplementedError
 
     def _ask(self) -> Outcome:
         """Do one attempt. Every connection is closed when it ends: a hub launches again for one that reconnects."""
@@ -213,7 +267,7 @@ class _Launch:
         self._show(Event("retrying", self.route.news, {}))
         self.cancellation.sleep(self.route.pause)
 
-    def _stop(self, session: Session, reason: BaseException) -> None:
+    def _stop(self, session: Session, reason: BaseException | None = None) -> None:
         """Stop a server that nobody will use, and tell what became of it; a failure becomes the reason's cause."""
         told = "The server that the hub had launched was stopped."
         try:
@@ -221,12 +275,13 @@ class _Launch:
         except SessionError as error:
             left = SessionUnreachable(f"The server that the hub had launched may be left. {error.message}", error.hint)
             told = left.message
-            reason.__cause__ = left
+            if reason is not None:
+                reason.__cause__ = left
         log.info("%s %s", told, session.url)
         self._show(Event("stopping", told, {}))
 
     def _tell_what_may_be_left(self, responder: str, launching: bool) -> None:
-        """Give the reason to end a cause, when the hub may have launched a server whose address was not read."""
+        """Tell of a server that the hub may have launched, and whose address was not read."""
         if launching:
             what = "did not hand over the server it was launching in time, so it could not be stopped."
         elif self.cancellation.is_cut_short:
@@ -234,7 +289,8 @@ class _Launch:
         else:
             return
         left = SessionUnreachable(f"{responder} {what}", "The hub will stop it when it has been idle.")
-        self.cancellation.reason.__cause__ = left  # type: ignore[union-attr]
+        if self.cancellation.reason is not None:
+            self.cancellation.reason.__cause__ = left
         self._show(Event("stopping", f"{left.message} {left.hint}", {}))
 
     def _show(self, event: Event) -> None:
@@ -251,25 +307,78 @@ class _Launch:
             self.cancellation.cancel(raised)
 
 
-def _place(hub: BinderHub, spec: RepoSpec) -> Place:
-    """Return what is asked of a hub for a spec."""
-    path = hub.build_url(spec).removeprefix(hub.url)
-    return Place(hub.url, hub.url, path, str(spec), hub._build_token, proxy_of(hub.url))
+class _Launch(_Asking[Session]):
+    """A launch, whose result is a session."""
+
+    goal = "session"
+
+    def _judge(self, outcome: Outcome) -> Session | Verdict:
+        return self._deliver(outcome)
+
+
+class _Build(_Asking[Image]):
+    """A build, whose result is an image: in a launch, as soon as the hub says that it is there."""
+
+    goal = "image"
+
+    def __init__(self, *launch: Any) -> None:
+        super().__init__(*launch)
+        self._built = False  # in any attempt
+
+    def _judge(self, outcome: Outcome) -> Image | Verdict:
+        event = outcome.event
+        is_ready = event is not None and event.phase == "ready"
+        self._built = self._built or outcome.course.building
+        if event is not None and is_ready and not event.data.get("url"):  # of a hub that did not launch
+            self._show(event)
+        elif is_ready or not outcome.course.launching or self.cancellation.reason is not None:
+            result = self._deliver(outcome)
+            if isinstance(result, Session):
+                self._stop(result)
+            elif not is_ready:
+                return result
+            elif result.row is verdict.UNUSABLE:
+                self._tell_what_may_be_left(verdict.find_responder(outcome, self.route.here), launching=True)
+        elif event is None:
+            self._tell_what_may_be_left(verdict.find_responder(outcome, self.route.here), launching=True)
+        data = event.data if event is not None else {}
+        name = data.get("imageName") or data.get("image") or outcome.course.image
+        return Image(self.route.here.hub, _image_name(name), self._built)
+
+
+def _to_its_end(asking: _Asking[_Result], timeout: float) -> _Result:
+    """Return the result. Raises the error that says why there is none."""
+    try:
+        return asking.run()
+    except DeadlinePassed as reason:
+        raise _too_late(asking, timeout, reason.__cause__) from reason.__cause__
+    except CancelRequested as reason:
+        raise LaunchCancelled(_with_server_left("The launch was cancelled.", reason.__cause__)) from reason.__cause__
+
+
+def _place(hub: BinderHub, address: str, spec: RepoSpec) -> Place:
+    """Return what is asked of a hub for a spec, at the address of its stream."""
+    return Place(hub.url, hub.url, address.removeprefix(hub.url), str(spec), hub._build_token, proxy_of(hub.url))
 
 
 def _session(data: Mapping[str, Any], spec: RepoSpec, hub: str, responder: str) -> Session:
     """Return the session of a ``ready`` event. Raises `UsageError` when its address can't be used."""
-    url, token, image = (value if isinstance(value := data.get(key), str) else "" for key in ("url", "token", "image"))
+    url, token = (value if isinstance(value := data.get(key), str) else "" for key in ("url", "token"))
     launch_url, resolved_ref = _resolved(data, spec, hub)
     return Session(
         urljoin(responder, url) if url and "://" not in url[:_MOST_URL] else url,  # relative: binderhub issue 1939
         token,
         hub=hub,
         spec=spec,
-        image=(one_line(image) if len(image) <= _MOST_IMAGE else "") or None,
+        image=_image_name(data.get("image")),
         resolved_ref=resolved_ref,
         launch_url=launch_url,
     )
+
+
+def _image_name(value: object) -> str | None:
+    """Return an image's name as a hub said it; None for what is no such name."""
+    return (one_line(value) if isinstance(value, str) and len(value) <= _MOST_IMAGE else "") or None
 
 
 def _resolved(data: Mapping[str, Any], spec: RepoSpec, hub: str) -> tuple[str, str | None]:
@@ -293,10 +402,10 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _too_late(launch: _Launch, timeout: float, left: BaseException | None) -> DeadlineExceeded:
+def _too_late(launch: _Asking[Any], timeout: float, left: BaseException | None) -> DeadlineExceeded:
     """Return the error of a deadline that passed, with the last reason that the hub gave."""
     course, route = launch.course, launch.route
-    what = f"No session within {timeout:g} seconds: {route.here.url} was still {course.phase or 'not answering'}."
+    what = f"No {launch.goal} within {timeout:g} seconds: {route.here.url} was still {course.phase or 'not answering'}."
     words = one_line(course.log[-1]) if course.launching and course.log else ""
     if words:
         what += f" It said: {words}"

@@ -12,23 +12,46 @@ from typing import NoReturn
 
 from clinder._signals import Signalled, Signals
 from clinder.action.files import read_session, reserve_for_act, write_session
-from clinder.action.inputs import build_token, read_inputs
+from clinder.action.inputs import Inputs, build_token, read_inputs
 from clinder.action.log import Log
-from clinder.action.summary import write_summary
-from clinder.errors import BuildFailed, ClinderError, SessionError
+from clinder.action.reason import find_reason
+from clinder.action.summary import summarise, summarise_failure, summarise_images, write_summary
+from clinder.errors import (
+    BuildFailed,
+    ClinderError,
+    DeadlineExceeded,
+    HubRefused,
+    HubUnavailable,
+    SessionError,
+    UsageError,
+)
 from clinder.handover import hand_over, launched, stop_session
-from clinder.session import Session
+from clinder.images import build_image, exit_code, hubs_to_build
+from clinder.session import Session, look_at
+from clinder.target.target import Target
 from clinder.text import escape_ci_commands
+from clinder.watch import likely_end, was_used
 
-_TITLES = {
-    1: "no session, for good",
-    2: "a wrong input",
-    3: "no session, the hub is in trouble",
-    4: "no session before the deadline",
+# The title of a failure, by its kind: the first that it is.
+_TITLES: dict[type[ClinderError], str] = {
+    BuildFailed: "Build failed",
+    HubRefused: "Hub refused",
+    HubUnavailable: "Hub unavailable",
+    DeadlineExceeded: "Deadline passed",
+    UsageError: "Invalid input",
+    ClinderError: "No session",
 }
 # Seconds of the last step: a runner that cancels kills after ten.
-_STOP_TIMEOUT = 7.5
+_LOOK_TIMEOUT = 2.0
+_STOP_TIMEOUT = 7.5  # the look included
 _LAST_STEP_TIMEOUT = 8.5
+
+_ENDED_EARLY = "{} had ended before this step came to stop it. {} Or a step of this job stopped it."
+_UNUSED = (
+    "No kernel was started on {}: no step used it, or they executed the cells elsewhere.\n"
+    "MyST takes the outputs of unchanged code from its cache (myst clean --execute). Tools that start kernels of their "
+    "own, like nbconvert, papermill and Jupyter Book 1, have run them on the runner."
+)
 
 
 def main() -> NoReturn:
@@ -46,32 +69,59 @@ def main() -> NoReturn:
 
 
 def _call(log: Log, signals: Signals) -> int:
-    """Start the session, show what is wrong, and return the exit code."""
+    """Do the step's work, show what is wrong, and return the exit code."""
+    target = None
     try:
         try:
-            _start(log, signals)
+            inputs = _read_inputs(log)
+            target = inputs.target()
+            return _run(inputs, target, log, signals)
         finally:
             log.close_group()
     except ClinderError as error:
-        if isinstance(error, BuildFailed):
-            log.show_lines(error.log)
-        log.command("error", f"{error.message}\n{error.hint}", title=f"clinder: {_TITLES[error.exit_code]}")
+        _show_failure(error, target, log)
         return error.exit_code
     except Signalled as signalled:
         if isinstance(signalled.__cause__, SessionError):
-            log.command("warning", str(signalled.__cause__), title="clinder: a server may be left")
+            log.command("warning", str(signalled.__cause__), title="Server may be left")
         return 128 + signalled.number
-    return 0
 
 
-def _start(log: Log, signals: Signals) -> None:
+def _read_inputs(log: Log) -> Inputs:
     if token := build_token():
         log.mask(token)
     reserve_for_act()
-    inputs = read_inputs()
-    target = inputs.target()
+    return read_inputs()
+
+
+def _run(inputs: Inputs, target: Target, log: Log, signals: Signals) -> int:
+    """Start the session, or build the image where no session is wanted; return the exit code."""
     for line in target.lines:
         log.say(line)
+    if inputs.build_only:
+        return _build(inputs, target, log, signals)
+    _start(inputs, target, log, signals)
+    return 0
+
+
+def _build(inputs: Inputs, target: Target, log: Log, signals: Signals) -> int:
+    """Make sure that each hub has the image; return the exit code."""
+    several = []
+    for hub in hubs_to_build(target, inputs.build_token, log.say, all_members=inputs.all_members):
+        log.say(f"the image on {hub.url}")
+        log.deadline = monotonic() + inputs.timeout
+        built = build_image(hub, target, signals, timeout=inputs.timeout, on_event=log.show)
+        log.close_group()
+        if built.error:
+            _show_error(built.error, log)
+        log.say(f"{built.result} in {built.seconds:.1f} s: {hub.url}")
+        several.append(built)
+    signals.check()
+    write_summary(summarise_images(target.spec, several))
+    return exit_code(several)
+
+
+def _start(inputs: Inputs, target: Target, log: Log, signals: Signals) -> None:
     log.deadline = monotonic() + inputs.timeout
 
     def deliver(session: Session) -> None:
@@ -85,7 +135,24 @@ def _start(log: Log, signals: Signals) -> None:
         hand_over(session, signals, deliver, log.say)
     log.close_group()
     log.say(f"ready: {session.url}")
-    write_summary(session, log.durations)
+    write_summary(summarise(session, log.durations))
+
+
+def _show_failure(error: ClinderError, target: Target | None, log: Log) -> None:
+    """Write why there is no session, into the log, an annotation and the summary."""
+    title = _show_error(error, log)
+    write_summary(summarise_failure(title, error, target, log.durations))
+
+
+def _show_error(error: ClinderError, log: Log) -> str:
+    """Write an error into the log and an annotation; return the title of that."""
+    title = next(title for kind, title in _TITLES.items() if isinstance(error, kind))
+    reason: tuple[str, ...] = ()
+    if isinstance(error, BuildFailed):
+        log.show_lines(error.log)
+        reason = find_reason(error.log)
+    log.command("error", "\n".join([*reason, error.message, error.hint]), title=title)
+    return title
 
 
 def post() -> NoReturn:
@@ -106,15 +173,22 @@ def post() -> NoReturn:
 
 
 def _stop(log: Log, signals: Signals) -> None:
+    """Stop the session, and warn if it was not there any more, or was there for nothing."""
     session = read_session()
     if session is None:
         log.write("This step started no session: nothing to stop.\n")
         return
     log.mask(session.token)
+    until = monotonic() + _STOP_TIMEOUT
+    status = look_at(session, _LOOK_TIMEOUT).status
     try:
-        was_running = stop_session(session, signals, timeout=_STOP_TIMEOUT)
+        was_running = stop_session(session, signals, timeout=until - monotonic())
     except SessionError as error:
-        log.command("warning", str(error), title="clinder: the session was not stopped")
-    else:
-        words = f"Stopped {session.url}" if was_running else f"Already gone: {session.url}"
-        log.write(escape_ci_commands(words) + "\n")
+        log.command("warning", str(error), title="Session not stopped")
+        return
+    if not was_running:
+        log.command("warning", _ENDED_EARLY.format(session.url, likely_end()), title="Session ended early")
+        return
+    log.write(escape_ci_commands(f"Stopped {session.url}") + "\n")
+    if status and not was_used(status):
+        log.command("warning", _UNUSED.format(session.url), title="Session never used")

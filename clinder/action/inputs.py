@@ -1,8 +1,10 @@
 """The Action's inputs, and what they say: the target and the deadline."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from actions_toolkit import core
@@ -14,27 +16,37 @@ from clinder.target.target import Target, resolve_target
 
 
 class Inputs(NamedTuple):
-    """The inputs, each checked by itself. ``hubs`` are URLs or launch links, tried in this order; none is an input."""
+    """The inputs, each checked by itself.
+
+    ``hubs`` are URLs or launch links, tried in this order, and after them ``fallback_hubs``. ``directory`` is where the
+    project is.
+    """
 
     hubs: tuple[str, ...]
+    fallback_hubs: tuple[str, ...]
     repo: str | None
     ref: str | None
     provider: str | None
     build_token: str | None
     timeout: float
+    directory: Path
     reuse_image: bool
     remote_extends: bool
+    build_only: bool
+    all_members: bool
 
     def target(self) -> Target:
         """Return what to launch where; what the inputs leave open is found. Raises `UsageError`."""
         return resolve_target(
             hub=self.hubs[0] if self.hubs else None,
-            fallback_hubs=self.hubs[1:],
+            fallback_hubs=(*self.hubs[1:], *self.fallback_hubs),
             repo=self.repo,
             ref=self.ref,
             provider=self.provider,
             reuse_image=self.reuse_image,
             remote_extends=self.remote_extends,
+            build_only=self.build_only,
+            directory=self.directory,
         )
 
 
@@ -46,16 +58,15 @@ def build_token() -> str | None:
 def read_inputs() -> Inputs:
     """Return the inputs. Raises `UsageError`, whose message names the input."""
     repo, ref, provider = (core.get_input(name) or None for name in ("repo", "ref", "provider"))
-    hubs = tuple(line.strip() for line in core.get_input("hub-url").splitlines() if line.strip())
-    with _blamed("hub-url"):
-        for hub in hubs:
-            parse_hub(hub)
+    hubs = _read_hubs("hub-url")
+    fallback_hubs = _read_hubs("fallback-hub")
     with _blamed("timeout"):
         timeout = _parse_duration(core.get_input("timeout"))
-    with _blamed("reuse-image"):
-        reuse_image = _parse_boolean(core.get_input("reuse-image"))
-    with _blamed("remote-extends"):
-        remote_extends = _parse_boolean(core.get_input("remote-extends") or "true")
+    defaults = {"reuse-image": "false", "remote-extends": "true", "build-only": "false", "all-members": "false"}
+    booleans = [_boolean(name, default) for name, default in defaults.items()]
+    with _blamed("all-members"):
+        if booleans[3] and not booleans[2]:
+            raise UsageError("A session needs one hub.", "Set build-only too, or leave both out.")
     with _blamed("provider"):
         if provider and provider_named(provider) and not repo:
             raise UsageError("It says how to read repo, which is empty.", "Set repo too, or leave both empty.")
@@ -64,7 +75,17 @@ def read_inputs() -> Inputs:
     with _blamed("ref"):
         if ref:
             (spec or RepoSpec("any/repository")).at(ref)
-    return Inputs(hubs, repo, ref, provider, build_token(), timeout, reuse_image, remote_extends)
+    with _blamed("working-directory"):
+        directory = _parse_directory(core.get_input("working-directory"))
+    return Inputs(hubs, fallback_hubs, repo, ref, provider, build_token(), timeout, directory, *booleans)
+
+
+def _read_hubs(name: str) -> tuple[str, ...]:
+    hubs = tuple(line.strip() for line in core.get_input(name).splitlines() if line.strip())
+    with _blamed(name):
+        for hub in hubs:
+            parse_hub(hub)
+    return hubs
 
 
 @contextmanager
@@ -84,7 +105,16 @@ def _parse_duration(text: str) -> float:
     return float(text)
 
 
-def _parse_boolean(text: str) -> bool:
-    if text.lower() not in ("", "true", "false"):
-        raise UsageError(f"{text[:100]!r} is neither true nor false.", "Expected one of them.")
-    return text.lower() == "true"
+def _parse_directory(text: str) -> Path:
+    directory = Path(text or ".")  # the step begins in the workspace
+    if not os.path.isdir(directory):  # noqa: PTH112  (Path.is_dir() may raise)
+        raise UsageError(f"There is no directory {text[:100]!r}.", "Expected one of the workspace, like docs.")
+    return directory
+
+
+def _boolean(name: str, default: str) -> bool:
+    text = (core.get_input(name) or default).lower()
+    with _blamed(name):
+        if text not in ("true", "false"):
+            raise UsageError(f"{text[:100]!r} is neither true nor false.", "Expected one of them.")
+    return text == "true"

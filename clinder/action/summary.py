@@ -1,22 +1,29 @@
-"""The job's summary: what ran where. It has no token in it, and nothing of a hub unescaped."""
+"""The job's summary: what ran where, or what failed. It has no token in it, and nothing of a hub unescaped."""
 
+import html
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+from clinder.errors import BuildFailed, ClinderError
+from clinder.images import Built
 from clinder.session import Session
+from clinder.spec import RepoSpec
+from clinder.target.target import Target
 from clinder.text import escape_markdown, one_line
 
 _LONGEST_CELL = 300  # characters
 _LONGEST_LINK = 2000
 
+Row = tuple[str, str]
 
-def write_summary(session: Session, durations: Mapping[str, float]) -> None:
-    """Add a table to the job's summary. What can't be written is left out: a session runs without it."""
+
+def write_summary(text: str) -> None:
+    """Add to the job's summary. What can't be written is left out: a session runs without it."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if path and (text := summarise(session, durations)):
+    if path and text:
         with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(text)
 
@@ -33,20 +40,63 @@ def summarise(session: Session, durations: Mapping[str, float]) -> str:
         *([("Instead of", _cell(str(session.instead_of)))] if session.instead_of else []),
         ("Hub", _cell(session.hub or "")),
         ("Image", _cell(session.image or "not known")),
-        *((_cell(phase), f"{seconds:.1f} s") for phase, seconds in durations.items()),
+        *_times(durations),
     ]
-    lines = [
-        "### A session on Binder",
-        "",
-        "| | |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in rows),
-        "",
-    ]
-    if len(session.launch_url) <= _LONGEST_LINK:
-        link = quote(session.launch_url, safe=":/%?=&@")
-        lines += [f"[Launch the same environment in a browser](<{link}>)", ""]
-    return "\n".join([*lines, ""])
+    link = _link("Launch the same environment in a browser", session.launch_url)
+    return _joined("### A session on Binder", _table(rows), link)
+
+
+def summarise_failure(title: str, error: ClinderError, target: Target | None, durations: Mapping[str, float]) -> str:
+    """Return the summary of a start that failed, some kilobytes at most; ``target`` is None if that is not known."""
+    parts = [f"### {escape_markdown(title)}", *map(_sentence, (error.message, error.hint))]
+    if target:
+        spec = target.spec
+        rows = [
+            ("Repository", _cell(f"{spec.repo} ({spec.provider})")),
+            ("Commit", _cell(spec.ref)),
+            *([("Instead of", _cell(str(target.instead_of)))] if target.instead_of else []),
+            ("Hub", _cell(", else ".join(target.hubs))),
+            *_times(durations),
+        ]
+        parts.append(_table(rows))
+    if isinstance(error, BuildFailed) and error.log:
+        parts += ["The end of the build's log:", _preformatted(error.log)]
+    if target:
+        parts.append(_link("Try the same in a browser", target.spec.launch_link(target.hubs[0])))
+    return _joined(*parts)
+
+
+def summarise_images(spec: RepoSpec, several: Sequence[Built]) -> str:
+    """Return a table of the hubs and their images."""
+    rows = [f"| {_cell(built.hub)} | {built.result} | {built.seconds:.1f} s |" for built in several]
+    return _joined(
+        f"### The image of {_cell(str(spec))}", "\n".join(["| Hub | Image | Time |", "|---|---|---|", *rows])
+    )
+
+
+def _times(durations: Mapping[str, float]) -> Iterable[Row]:
+    return ((_cell(phase), f"{seconds:.1f} s") for phase, seconds in durations.items())
+
+
+def _table(rows: Iterable[Row]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _link(text: str, url: str) -> str:
+    return f"[{text}](<{quote(url, safe=':/%?=&@')}>)" if len(url) <= _LONGEST_LINK else ""
+
+
+def _preformatted(lines: Iterable[str]) -> str:
+    """Return lines as they are: an element of HTML, in which nothing is Markdown and which no line can end."""
+    return f"<pre>{html.escape(chr(10).join(lines))}</pre>"
+
+
+def _joined(*parts: str) -> str:
+    return "".join(f"{part}\n\n" for part in parts if part)
+
+
+def _sentence(text: str) -> str:
+    return escape_markdown(one_line(text, 1000))
 
 
 def _cell(text: str) -> str:

@@ -31,6 +31,11 @@ examples:
   clinder run https://mybinder.org --repo org/repo --ref main -- myst build --execute --html
   clinder run --reuse-image -- myst build --execute --html
 """,
+    "build": """\
+examples:
+  clinder build https://binder.projectpythia.org https://mybinder.org --repo org/repo --ref main
+  clinder build --all-members --json
+""",
     "stop": """\
 examples:
   clinder stop 'https://hub.example.org/user/x/?token=...'
@@ -60,6 +65,9 @@ def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespa
     """Return what the words say. In ``command_line`` is what follows two hyphens, the command of run."""
     words, command_line = _split_command(words)
     args, unknown = parser.parse_known_args(_with_token_last(words))
+    if args.name == "build" and not any(word.startswith("-") for word in unknown):
+        args.hubs += unknown  # argparse takes only those before the first option
+        unknown = []
     if unknown:
         options = [re.split("=|(?<=^-[^-])", word)[0] for word in unknown if word.startswith("-")]
         what = f"unknown option: {', '.join(options)}" if options else "too many arguments"
@@ -141,6 +149,9 @@ def make_parser() -> argparse.ArgumentParser:
         help="how many sessions may be used: a new one is started, and COMMAND run again, after one that was lost "
         "while COMMAND ran, not after a COMMAND that failed (default: 1)",
     )
+    build = add("build", "make sure that hubs have the image, and keep no session", "clinder build [HUB ...] [options]")
+    _add_image_options(build)
+    _add_format(build, ["text", "json"], "what to print: a table or an object")
     _add_session(add("stop", "stop a session; one that is gone already is no error"))
     status = add("status", "say whether a session runs, since when, and how busy it is")
     _add_session(status)
@@ -161,6 +172,22 @@ def _add_session(command: argparse.ArgumentParser) -> None:
     command.add_argument("token", nargs="?", metavar="TOKEN", help="the token, when SESSION has none")
 
 
+def _add_image_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "hubs",
+        nargs="*",
+        metavar="HUB",
+        help="the URL of a BinderHub that is to have the image; the first may be a launch link "
+        f"(default: $CLINDER_HUB, the hub in myst.yml, else {DEFAULT_HUB})",
+    )
+    command.add_argument(
+        "--all-members",
+        action="store_true",
+        help="for each HUB that is the front door of a federation: all its members, each of which has its own images",
+    )
+    _add_options(command, "the deadline for each hub, retries included")
+
+
 def _add_launch_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "hub",
@@ -177,6 +204,10 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="where to go when the hub is down, full, limits the rate or bans the network; may be repeated",
     )
+    _add_options(command, "the deadline for everything until the session runs, retries included")
+
+
+def _add_options(command: argparse.ArgumentParser, deadline: str) -> None:
     command.add_argument(
         "--repo",
         "--github-repo",
@@ -196,7 +227,7 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         "--timeout",
         type=_duration,
         metavar="SECONDS",
-        help="the deadline for everything until the session runs, retries included (default: 1800)",
+        help=f"{deadline} (default: 1800)",
     )
     command.add_argument(
         "--build-token",

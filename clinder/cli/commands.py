@@ -6,16 +6,17 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clinder._signals import Signals
 from clinder.cli.output import write_result
 from clinder.cli.progress import Progress
 from clinder.errors import ClinderError, SessionError, UsageError
 from clinder.handover import hand_over, launched, stop_session
+from clinder.images import Built, build_image, exit_code, hubs_to_build
 from clinder.spec import RepoSpec
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def start(args: argparse.Namespace, signals: Signals, progress: Progress) -> int
     """Start a session and print its address."""
     if sys.stdout is None:
         raise ClinderError("Standard output is closed: the session's address could not be written.")
-    with _session_launched(_target(args), args, signals, progress) as session:
+    with _session_launched(_target(args, args.hub, args.fallback_hubs), args, signals, progress) as session:
         hand_over(session, signals, lambda one: write_result(FORMATS[args.format](one), signals), progress.note)
     return 0
 
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
         from clinder.kernels import check_installed
 
         check_installed()
-    target = _target(args)
+    target = _target(args, args.hub, args.fallback_hubs)
     for attempt in range(1, args.attempts + 1):
         if attempt > 1:
             progress.note(f"starting another session: attempt {attempt} of {args.attempts}")
@@ -59,6 +60,31 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
         if code != LOST:
             break
     return code
+
+
+def build(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
+    """Make sure that hubs have the image, and keep no session."""
+    from clinder.hub import DEFAULT_TIMEOUT
+    from clinder.text import escape_ci_commands
+
+    target = _target(args, args.hubs[0] if args.hubs else None, args.hubs[1:])
+    timeout = args.timeout or DEFAULT_TIMEOUT
+    tell = progress.note if not args.quiet else lambda _: None
+    for line in target.lines:
+        tell(line)
+    several = []
+    for hub in hubs_to_build(target, args.build_token, tell, all_members=args.all_members):
+        tell(f"the image on {hub.url}")
+        progress.deadline = time.monotonic() + timeout
+        built = build_image(hub, target, signals, timeout=timeout, on_event=progress.show)
+        progress.pause()
+        if built.error:
+            progress.note(f"error: {built.error if args.quiet else ClinderError.__str__(built.error)}")
+        several.append(built)
+    signals.check()
+    shown = _as_json(_images(target, several)) if args.format == "json" else escape_ci_commands(_table(several))
+    write_result(shown, signals)
+    return exit_code(several)
 
 
 def stop(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
@@ -115,6 +141,7 @@ def completion(args: argparse.Namespace, signals: Signals, progress: Progress) -
 COMMANDS: dict[str, Callable[[argparse.Namespace, Signals, Progress], int]] = {
     "start": start,
     "run": run,
+    "build": build,
     "stop": stop,
     "status": status,
     "completion": completion,
@@ -140,6 +167,27 @@ FORMATS: "dict[str, Callable[[Session], str]]" = {
     "json": lambda session: _as_json(session.as_dict()),
     "env": _as_env,
 }
+
+
+def _table(several: list[Built]) -> str:
+    width = max(len(built.hub) for built in several)
+    rows = [("hub", "image", "time"), *((built.hub, built.result, f"{built.seconds:.1f} s") for built in several)]
+    return "\n".join(f"{hub:{width}}  {result:13}  {seconds:>8}" for hub, result, seconds in rows)
+
+
+def _images(target: "Target", several: list[Built]) -> dict[str, Any]:
+    """Return what became of the image on each hub, as the JSON output has it."""
+    rows = [
+        {
+            "hub": built.hub,
+            "result": built.result,
+            "image": built.image.name if built.image else None,
+            "seconds": round(built.seconds, 1),
+            "error": built.error.message if built.error else None,
+        }
+        for built in several
+    ]
+    return {**target.spec._asdict(), "hubs": rows}
 
 
 # What is launched
@@ -171,37 +219,42 @@ _NOT_LOCAL = {
 }
 
 
-def _target(args: argparse.Namespace) -> "Target":
+def _target(args: argparse.Namespace, hub: str | None, others: Sequence[str]) -> "Target":
     """Return what to launch and where."""
     from clinder.target.target import resolve_target
 
-    hub = args.hub or os.environ.get("CLINDER_HUB")
+    hub = hub or os.environ.get("CLINDER_HUB")
     if hub == "local":
         return _local_target(args)
     return resolve_target(
         hub=hub,
-        fallback_hubs=args.fallback_hubs,
+        fallback_hubs=others,
         repo=args.repo,
         ref=args.ref,
         provider=args.provider,
         reuse_image=args.reuse_image,
         remote_extends=args.remote_extends,
+        build_only=args.name == "build",
     )
 
 
 def _local_target(args: argparse.Namespace) -> "Target":
-    """Return the target of the embedded hub, which has no repository but the current directory."""
+    """Return the target of the embedded hub, which has no repository but the checkout around the current directory."""
+    from clinder.target.folder import checkout_root, warn_of_folder
     from clinder.target.target import Target
+    from clinder.text import one_line
 
     try:
-        here = RepoSpec(Path.cwd().as_uri(), provider="git")
+        here = Path.cwd()
     except FileNotFoundError:
         raise UsageError("The current directory is gone, whose files local would launch.") from None
-    spec = RepoSpec.parse(args.repo, args.ref, args.provider) if args.repo else here
+    files = checkout_root(here) or here
+    spec = RepoSpec.parse(args.repo, args.ref, args.provider) if args.repo else RepoSpec(files.as_uri(), provider="git")
     lines = [f"launching {spec} on local"]
-    if given := [option for option, name in _NOT_LOCAL.items() if getattr(args, name)]:
-        lines.append(f"local launches the files of this directory, whatever {', '.join(given)} may say")
-    return Target(("local",), spec, tuple(lines), None, hub_inferred=False)
+    if given := [option for option, name in _NOT_LOCAL.items() if getattr(args, name, None)]:
+        lines.append(f"local launches the files of {files}, whatever {', '.join(given)} may say")
+    lines += warn_of_folder(here)
+    return Target(("local",), spec, tuple(map(one_line, lines)), None, hub_inferred=False, directory=str(files))
 
 
 # Which session is meant

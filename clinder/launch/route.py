@@ -130,14 +130,9 @@ class Route:
 
     def add_members(self, urls: Sequence[object]) -> None:
         """Put the other members of the federation next. What is no member's URL is left out."""
-        place, members = self._visit.place, dict[str, None]()
-        for url in urls:
-            try:
-                members[check_url(url if isinstance(url, str) else "", "a member's URL")] = None
-            except UsageError:
-                continue
+        place = self._visit.place
         # The front door itself may be one of them, and would lead to where we were.
-        others = [url for url in members if url not in (self._visit.member, place.hub)][:_MOST_MEMBERS]
+        others = member_urls(urls, besides=(self._visit.member, place.hub))
         self._queue.extendleft(place._replace(url=url) for url in reversed(others))
 
     def advance(self, now: float) -> None:
@@ -227,6 +222,17 @@ class Route:
         reasons = [verdict.what for verdict in self._record.reasons.values()]
         more = len(reasons) - _MOST_REASONS
         return " ".join([*([f"{more} others failed as well."] if more > 0 else []), *reasons[-_MOST_REASONS:]])
+
+
+def member_urls(urls: Sequence[object], besides: Sequence[str] = ()) -> list[str]:
+    """Return what of the answer of a front door are URLs of members, each once, and not too many of them."""
+    members = dict[str, None]()
+    for url in urls:
+        try:
+            members[check_url(url if isinstance(url, str) else "", "a member's URL")] = None
+        except UsageError:
+            continue
+    return [url for url in members if url not in besides][:_MOST_MEMBERS]
 
 
 def _backoff(limit: Limit, pauses: int) -> float:

@@ -34,6 +34,7 @@ class Course(NamedTuple):
     building: bool = False  # the build had begun
     launching: bool = False  # the image was there: a server may have been started
     log: tuple[str, ...] = ()  # the last messages
+    image: object = None  # its name, as the hub said it
 
 
 class Outcome(NamedTuple):
@@ -113,7 +114,7 @@ def _follow(
             if event.phase != course.phase:
                 if event.phase == "ready" or event.phase in FAILED_PHASES:
                     break
-                course = _entered(course, event.phase)
+                course = _entered(course, event.phase)._replace(image=event.data.get("imageName", course.image))
                 if event.phase in KNOWN_PHASES:  # any other word is no sign that a launch is near
                     cancellation.sign_of_launch(launching=course.launching)
             log.append(event.message)

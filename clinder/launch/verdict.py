@@ -35,6 +35,10 @@ _TELLING_LINES = 8  # at the end of a log, that may say why the build failed
 _LONGEST_MESSAGE = 600  # characters of a hub's words in an error
 
 
+class NoBuildOnly(HubRefused):
+    """The hub builds nothing without launching it, as most do: only one in its API-only mode does."""
+
+
 class Limit(NamedTuple):
     """How long failures of one row are tolerated, and how long the pauses between them are."""
 
@@ -251,6 +255,14 @@ ROWS: tuple[Row, ...] = (
         "user",
         lambda f: f.failed and (f.code == 409 or f.says(r"already has a running server|maximum of \d+ named servers")),
         "Stop a server of this user on the hub's own page (hub/home), and try again.",
+    ),
+    Row(
+        "no-build-only",
+        "Building but not launching is not permitted (clinder build)",
+        "user",
+        lambda f: f.failed and f.says("building but not launching is not permitted"),
+        "clinder launches it instead, and stops the server.",
+        error=NoBuildOnly,
     ),
     # What the repository's host says.
     Row(

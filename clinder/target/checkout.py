@@ -45,6 +45,8 @@ class _BoundedRepo(Repo):
                     status = os.stat(os.path.join(directory, name))  # noqa: PTH116, PTH118
                     if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_REFS:
                         raise OSError(f"{name} is no file of git's")
+            _check_regular(os.path.join(directory, "refs"), _MAX_CONFIG)  # noqa: PTH118
+            _check_regular(os.path.join(directory, "objects"), float("inf"))  # noqa: PTH118
         return self._read_config("config")
 
     def get_worktree_config(self) -> ConfigFile:
@@ -65,6 +67,19 @@ class _BoundedRepo(Repo):
             )
         except FileNotFoundError:
             return ConfigFile()
+
+
+def _check_regular(directory: str, limit: float) -> None:
+    """Raise OSError if a folder of git's holds anything but folders and files of at most ``limit`` bytes.
+
+    dulwich would wait for the writer of a FIFO.
+    """
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _check_regular(entry.path, limit)
+            elif not entry.is_file() or (limit < float("inf") and entry.stat().st_size > limit):
+                raise OSError(f"{entry.name[:100]} is no file of git's")
 
 
 class RemoteCommit(NamedTuple):

@@ -8,7 +8,7 @@ only for a file that myst.yml extends, when nothing else names a hub.
 import os
 import re
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +18,7 @@ from clinder.giturl import quote_text
 from clinder.providers import PROVIDERS
 from clinder.spec import DEFAULT_HUB, RepoSpec, parse_hub, same_repository
 from clinder.target.ci import CIS, Base, CIBuild, read_ci
+from clinder.target.folder import warn_of_folder
 from clinder.target.myst import MAX_SIZE, MystConfig, find_myst, parse_myst
 from clinder.text import strip_ansi
 
@@ -31,7 +32,8 @@ class Target(NamedTuple):
 
     ``hubs`` are tried in this order. ``lines`` are for the log, the first being what was chosen and from where.
     ``instead_of`` is what would have been launched if no image were to be reused, when that is something else.
-    ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's.
+    ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's. ``directory`` is what the
+    embedded hub's sessions see as their files, None for any other hub.
     """
 
     hubs: tuple[str, ...]
@@ -39,6 +41,7 @@ class Target(NamedTuple):
     lines: tuple[str, ...]
     instead_of: RepoSpec | None
     hub_inferred: bool
+    directory: str | None = None
 
     def open_hubs(self, build_token: str | None) -> "list[BinderHub]":
         """Return the hubs. The build token is for the first of them, and for none that a file of the project named."""
@@ -61,14 +64,15 @@ def resolve_target(
     provider: str | None = None,
     reuse_image: bool = False,
     remote_extends: bool = True,
+    build_only: bool = False,
     environ: Mapping[str, str] = os.environ,
     directory: Path | None = None,
 ) -> Target:
     """Return what to launch, from what was said and, for what was not, from the surroundings.
 
     ``hub`` may be a launch link. With ``remote_extends`` a file that myst.yml extends from the web is read when nothing
-    else names a hub. ``directory`` is where the project is (default: the current one). Raises `UsageError`;
-    when nothing is found, with what was looked at.
+    else names a hub. ``build_only`` is for the log: all hubs are to build it. ``directory`` is where the project is
+    (default: the current one). Raises `UsageError`; when nothing is found, with what was looked at.
     """
     with closing(_Surroundings(environ, directory)) as surroundings:
         said_hub, linked = parse_hub(hub) if hub else (None, None)
@@ -81,9 +85,12 @@ def resolve_target(
             spec, line = surroundings.reuse(choice)
             lines.append(line)
         lines += surroundings.reachability(choice, spec)
+        if not build_only:
+            lines += surroundings.folder_warning()
     hubs = list(dict.fromkeys([url, *hubs]))
     sources = [*choice.sources(), *([f"hub from {hub_source}" if hub_source else "hub by default"] if not hub else [])]
-    first = f"launching {spec} on {', else '.join(hubs)}" + (f" ({', '.join(sources)})" if sources else "")
+    what = f"building {spec} on {', '.join(hubs)}" if build_only else f"launching {spec} on {', else '.join(hubs)}"
+    first = what + (f" ({', '.join(sources)})" if sources else "")
     return Target(
         hubs=tuple(hubs),
         spec=spec,
@@ -97,7 +104,9 @@ def resolve_target(
 def _fallback_hub(text: str) -> str:
     url, linked = parse_hub(text)
     if linked:
-        raise UsageError(f"A launch link can't be a fallback: {quote_text(text)}", "Expected the hub's URL alone.")
+        raise UsageError(
+            f"A launch link can't be a fallback or a further hub: {quote_text(text)}", "Expected the hub's URL alone."
+        )
     return url
 
 
@@ -211,14 +220,17 @@ class _Surroundings:
         return DEFAULT_HUB, "", unread
 
     def spell(self, choice: _Choice) -> _Choice:
-        """Return a choice that was said, with the repository's name as CI spells it: hubs tell cases apart."""
+        """Return a choice that was said, with the repository's name as CI, else a remote has it: hubs see the case."""
         if choice.ref_in_url and self.checkout and self.checkout.spelling_of(choice.spec):
             choice = choice._replace(spec=choice.spec.at(self.checkout.ref_in(choice.spec)))
-        try:
-            build = self.ci
-        except UsageError:  # nobody asked CI
-            return choice
-        return choice._replace(spec=_spelled(choice.spec, build.spec)) if build else choice
+        spec = choice.spec
+        with suppress(UsageError):  # nobody asked CI
+            if self.ci and same_repository(spec, self.ci.spec):
+                return choice._replace(spec=_spelled(spec, self.ci.spec))
+        with suppress(UsageError):  # nor the directory, which may be gone
+            known = self.checkout.spelling_of(spec) if self.checkout else None
+            return choice._replace(spec=_spelled(spec, known)) if known else choice
+        return choice
 
     def choice(self, ref: str | None) -> _Choice:
         """Return what CI, myst.yml or the checkout names, at the ref if one was said. Raises `UsageError`."""
@@ -277,6 +289,13 @@ class _Surroundings:
         if choice.base and self.checkout and self.checkout.has_in(choice.base.revisions, commit):
             return RepoSpec.parse(choice.base.repo, commit), line
         return choice.spec.at(commit), line
+
+    def folder_warning(self) -> list[str]:
+        """Return a warning if cells will not begin where their files are."""
+        try:
+            return warn_of_folder(self._directory)
+        except UsageError:  # the current directory is gone, and nobody asked for it
+            return []
 
     def reachability(self, choice: _Choice, spec: RepoSpec) -> list[str]:
         """Return a warning if a hub may not find the commit. Raises `UsageError` if it can't be there."""

@@ -94,7 +94,8 @@ def test_the_steps_between_execute_on_the_session_and_after_the_last_it_is_gone(
     post = job.post(main.state)
     assert (post.code, post.log.lines) == (0, [f"Stopped {url}"])
     gone(hub, url)
-    assert job.post(main.state).log.lines == [f"Already gone: {url}"]
+    [(properties, _)] = job.post(main.state).log.named("warning")
+    assert properties["title"] == "Session ended early"
 
 
 def test_an_unknown_ref_is_one_annotation_with_the_hubs_words(job: Job, hub: RealHub) -> None:

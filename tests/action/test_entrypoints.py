@@ -137,6 +137,9 @@ def test_a_launch_link_names_repository_and_ref(tmp_path: Path) -> None:
         ("ref", "a b"),
         ("hub_url", "https://hub.example.org/\nno url"),
         ("reuse_image", "perhaps"),
+        ("fallback_hub", "https://hub.example.org/\nno url"),
+        ("working_directory", "no/such/directory"),
+        ("working_directory", "a" * 300),
     ],
 )
 def test_bad_input_is_one_annotation_that_names_the_input(tmp_path: Path, name: str, value: str) -> None:
@@ -145,17 +148,23 @@ def test_bad_input_is_one_annotation_that_names_the_input(tmp_path: Path, name: 
         assert main.code == 2
         [(properties, message)] = main.log.named("error")
         assert message.startswith(f"Input {name.replace('_', '-')}: ")
-        assert properties["title"] == "clinder: a wrong input"
+        assert properties["title"] == "Invalid input"
+        assert main.summary.startswith("### Invalid input\n\nInput ")
         assert hub.builds == []
 
 
-def test_several_hubs_are_tried_in_order_and_the_summary_says_which_it_was(tmp_path: Path) -> None:
-    def full(exchange: Exchange) -> None:
+def refusing(message: str, **more: Any) -> Answer:
+    def answer(exchange: Exchange) -> None:
         exchange.stream()
-        exchange.event("failed", "Too many users on this BinderHub! Try again soon.")
+        exchange.event("failed", message, **more)
         exchange.wait_for_close()
 
-    with FaultyHub(full) as first, FaultyHub() as second:
+    return answer
+
+
+def test_several_hubs_are_tried_in_order_and_the_summary_says_which_it_was(tmp_path: Path) -> None:
+    full = "Too many users on this BinderHub! Try again soon."
+    with FaultyHub(refusing(full)) as first, FaultyHub() as second:
         main = job(tmp_path).main(hub_url=f"\n {first.url}\n{second.url}\n", build_token="jwt").finish()
         assert main.code == 0, main.log.raw
         assert any(line.endswith(f"Try again soon. Trying {second.url} now.") for line in main.log.lines)
@@ -164,6 +173,31 @@ def test_several_hubs_are_tried_in_order_and_the_summary_says_which_it_was(tmp_p
         assert (len(first.builds), len(second.builds)) == (1, 1)
         assert "jwt" in first.builds[0].path
         assert "jwt" not in second.builds[0].path
+
+
+def test_a_hub_that_myst_yml_names_has_one_to_fall_back_on(tmp_path: Path) -> None:
+    with FaultyHub(refusing("Too many users on this BinderHub! Try again soon.")) as first, FaultyHub() as second:
+        the_job = job(tmp_path)
+        (the_job.workspace / "myst.yml").write_text(f"project: {{jupyter: {{binder: {{url: '{first.url}'}}}}}}")
+        main = the_job.main(fallback_hub=f"{second.url}\n").finish()
+        assert main.code == 0, main.log.raw
+        assert main.outputs["url"] == second.session_url
+
+
+def test_myst_yml_and_the_checkout_are_looked_for_in_the_working_directory(tmp_path: Path) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path)
+        docs = the_job.workspace / "book" / "docs"
+        docs.mkdir(parents=True)
+        environment, prose = commits(docs.parent)
+        (docs / "myst.yml").write_text(f"project: {{jupyter: {{binder: {{url: '{hub.url}'}}}}}}")
+        (docs / "page.md").write_text("```{code-cell}\nopen('data.csv')\n```\n")
+        (docs / "data.csv").touch()
+        the_job.env["GITHUB_SHA"] = prose
+        main = the_job.main(working_directory="book/docs", reuse_image="true").finish()
+        assert main.code == 0, main.log.raw
+        assert hub.builds[0].path == f"/build/gh/org/repo/{environment}"
+        assert any(line.startswith("clinder: warning: docs/page.md names 'data.csv'") for line in main.log.lines)
 
 
 def test_the_hub_of_myst_yml_is_used_and_gets_no_build_token(tmp_path: Path) -> None:
@@ -299,11 +333,52 @@ def test_a_failed_build_is_one_annotation_with_the_end_of_its_log_outside_the_gr
         assert main.code == 1
         [(properties, message)] = main.log.named("error")
         assert "could not build" in message
-        assert properties["title"] == "clinder: no session, for good"
+        assert properties["title"] == "Build failed"
         raw = main.log.raw
         outside = raw[max(index for index, line in enumerate(raw) if line == "::endgroup::") :]
         assert {"line 31", "line 49"} <= set(outside)
         assert "line 10" not in outside
+
+
+def test_the_annotation_of_a_failed_build_begins_with_the_reason_that_its_log_gives(tmp_path: Path) -> None:
+    reason = "ERROR: No matching distribution found for nunpy"
+    end = "The command '/bin/sh -c pip install -r requirements.txt' returned a non-zero code: 1"
+    with FaultyHub(building("Collecting numpy\n", f"{reason}\n", f"{end}\n", then="failed")) as hub:
+        main = start(tmp_path, hub)
+        [(_, message)] = main.log.named("error")
+        assert message.splitlines()[0] == reason
+        assert len(message.splitlines()) == 3
+
+
+def test_the_summary_of_a_failed_build_says_what_where_and_why_and_escapes_the_log(tmp_path: Path) -> None:
+    markup = "</pre><script>alert(1)</script> error [x](http://evil/) `code`\n"
+    with FaultyHub(building("Step 1/2\n", markup, then="failed")) as hub:
+        summary = start(tmp_path, hub).summary
+        assert summary.startswith("### Build failed\n\n")
+        assert f"| Hub | {escaped(hub.url)} |" in summary
+        assert f"| Commit | {'a' * 40} |" in summary
+        assert "\nStep 1/2\n&lt;/pre&gt;&lt;script&gt;" in summary
+        assert summary.count("</pre>") == 1
+        assert f"[Try the same in a browser](<{hub.url}v2/gh/org/repo/{'a' * 40}>)" in summary
+
+
+@pytest.mark.parametrize(
+    ("answer", "title"),
+    [
+        (refusing("Requests from X are not allowed", status_code=403), "Hub refused"),
+        (refusing("Too many users on this BinderHub! Try again soon."), "Hub unavailable"),
+        (lambda exchange: exchange.wait_for_close(), "Deadline passed"),
+    ],
+)
+def test_the_title_of_a_failure_is_plain_and_the_same_in_the_summary(
+    tmp_path: Path, answer: Answer, title: str
+) -> None:
+    with FaultyHub(answer) as hub:
+        main = start(tmp_path, hub, timeout="3")
+        [(properties, _)] = main.log.named("error")
+        assert properties["title"] == title
+        assert main.summary.startswith(f"### {title}\n\n")
+        assert "[Try the same in a browser](<" in main.summary
 
 
 def test_the_hubs_words_are_in_the_annotation(tmp_path: Path) -> None:
@@ -354,14 +429,33 @@ def test_when_the_session_can_not_be_handed_over_it_is_stopped_and_the_step_fail
         assert len(step.log.named("error")) == 1
 
 
-def test_a_session_that_is_already_gone_is_a_note(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gone", ["404 Not Found", "503 Service Unavailable"])
+def test_a_session_that_had_ended_before_is_a_warning(tmp_path: Path, gone: str) -> None:
     with FaultyHub() as hub:
         the_job = job(tmp_path)
         main = the_job.main(hub_url=hub.url).finish()
-        hub.session = lambda exchange: exchange.page("404 Not Found")
+        hub.session = lambda exchange: exchange.page(gone, "<title>JupyterHub</title>")
         post = the_job.post(main.state)
-        assert post.code == 0
-        assert post.log.lines == [f"Already gone: {hub.session_url}"]
+        assert (post.code, post.log.lines) == (0, [])
+        [(properties, message)] = post.log.named("warning")
+        assert properties["title"] == "Session ended early"
+        assert f"{hub.session_url} had ended before" in message
+        assert "ran out of memory" in message
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_session_that_nobody_used_is_a_warning(tmp_path: Path, used: bool) -> None:
+    with FaultyHub() as hub:
+        the_job = job(tmp_path)
+        main = the_job.main(hub_url=hub.url).finish()
+        if not used:
+            server = hub.server_at("/user/x/")
+            assert server
+            server.status.update(kernels=0, last_activity=server.status["started"])
+        post = the_job.post(main.state)
+        assert (post.code, post.log.lines) == (0, [f"Stopped {hub.session_url}"])
+        titles = [properties["title"] for properties, _ in post.log.named("warning")]
+        assert titles == ([] if used else ["Session never used"])
 
 
 def test_a_session_that_can_not_be_stopped_is_a_warning(tmp_path: Path) -> None:

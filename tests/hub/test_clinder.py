@@ -124,6 +124,20 @@ def test_a_provider_that_no_hub_has_is_a_usage_error(clinder: Clinder, hub: Real
     assert "Unknown provider: 'nowhere'" in done.stderr
 
 
+# build
+
+
+def test_an_image_is_built_once_and_there_ever_after_and_no_server_is_left(clinder: Clinder, hub: RealHub) -> None:
+    results = []
+    for _ in range(2):
+        done = clinder("build", hub.url, "--repo", "org/built-ahead", "--json", timeout=120)
+        assert done.returncode == 0, done.stderr
+        [row] = json.loads(done.stdout)["hubs"]
+        results.append((row["hub"], row["result"], row["image"].partition(":")[0].startswith("org-2dbuilt-2dahead-")))
+    assert results == [(hub.url, "built", True), (hub.url, "already there", True)]
+    wait_until(lambda: not running(hub, "built-ahead"))
+
+
 # stop
 
 

@@ -277,11 +277,24 @@ def test_what_makes_no_difference_to_the_embedded_hub_is_said(clinder: Clinder, 
     words = ["--ref", "main", "--fallback-hub", "https://hub.example.org", "--reuse-image"]
     done = clinder("start", "local", *words, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert (
-        "local launches the files of this directory, whatever --ref, --fallback-hub, --reuse-image may say"
-        in done.stderr
-    )
+    files = f"the files of {clinder.directory}"
+    assert f"local launches {files}, whatever --ref, --fallback-hub, --reuse-image may say" in done.stderr
     assert len(servers()) == 1
+
+
+def test_the_files_are_those_of_the_whole_checkout_as_on_a_hub(clinder: Clinder) -> None:
+    docs = clinder.directory / "docs"
+    docs.mkdir()
+    (clinder.directory / ".git").mkdir()
+    (docs / "myst.yml").write_text("project: {}\n")
+    (docs / "page.md").write_text("```{code-cell}\nopen('data.csv')\n```\n")
+    (docs / "data.csv").touch()
+    done = clinder("start", "local", "--json", cwd=docs, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "warning: docs/page.md names 'data.csv', but its cells will begin in the repository's root" in done.stderr
+    started = json.loads(done.stdout)
+    assert printed_by_a_cell(started, "import os; print(os.getcwd())") == f"{clinder.directory}\n"
+    assert clinder("stop", started["uri"]).returncode == 0
 
 
 def test_a_server_that_can_not_be_started_is_the_hubs_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

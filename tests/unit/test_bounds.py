@@ -152,6 +152,20 @@ def test_a_checkout_whose_own_files_are_none_is_not_read(git: Git, make: Callabl
     assert "is in no git checkout that can be read" in resolve(git.path)
 
 
+@pytest.mark.parametrize(
+    ("make", "name"), [*((make, "refs/heads/main") for make in KINDS), (device, "objects"), (fifo, "objects")]
+)
+def test_a_checkout_whose_refs_and_objects_are_no_files_is_not_read(
+    git: Git, make: Callable[[Path], None], name: str
+) -> None:
+    path = git.path / ".git" / name
+    if name == "objects":
+        path /= f"{git.head[:2]}/{git.head[2:]}"
+    path.unlink(missing_ok=True)
+    make(path)
+    assert "is in no git checkout that can be read" in resolve(git.path)
+
+
 @pytest.mark.parametrize("make", KINDS)
 def test_an_include_of_what_is_no_small_file_is_passed_over(git: Git, make: Callable[[Path], None]) -> None:
     head = git.head  # git itself would read them

@@ -307,6 +307,23 @@ def test_cis_spelling_of_a_repository_counts_more_than_what_was_said(tmp_path: P
     assert chosen(tmp_path, broken, repo="Org/Repo").spec == ("Org/Repo", "HEAD", "gh"), "CI was not asked"
 
 
+@pytest.mark.parametrize("environ", [{}, GITHUB], ids=["without CI", "CI builds another"])
+def test_the_remotes_spelling_of_a_repository_counts_more_than_what_was_said(
+    project: Path, environ: dict[str, str]
+) -> None:
+    assert chosen(project, environ, repo="Check/Out", ref="v1").spec == ("check/out", "v1", "gh")
+    assert chosen(project, environ, hub="https://h.org/v2/gh/CHECK/out/v1").spec == ("check/out", "v1", "gh")
+    assert chosen(project, environ, repo="Check/Other").spec == ("Check/Other", "HEAD", "gh")
+
+
+def test_cis_spelling_of_a_repository_counts_more_than_those_of_the_remote_and_myst_yml(project: Path) -> None:
+    (project / "myst.yml").write_text("project: {github: CHECK/out}")
+    ci = GITHUB | {"GITHUB_REPOSITORY": "Check/Out"}
+    assert chosen(project, ci).spec.repo == "Check/Out"
+    assert chosen(project, ci, repo="check/out").spec.repo == "Check/Out"
+    assert chosen(project, ci, reuse_image=True).spec.repo == "Check/Out"
+
+
 def test_a_repository_of_myst_yml_that_is_not_the_checkouts_is_warned_about(project: Path, git: Git) -> None:
     first, warning = chosen(project).lines
     assert first == f"launching gh/my/st/v1 on {HUB} (repository and ref from myst.yml, hub from myst.yml)"

@@ -20,7 +20,7 @@ import clinder as package
 from clinder import BinderHub, ClinderError, Event, Session, UsageError, errors
 from tests.conftest import Clinder
 
-COMMANDS = ["start", "stop", "status", "run", "completion"]
+COMMANDS = ["start", "stop", "status", "run", "build", "completion"]
 
 
 # Names
@@ -177,7 +177,7 @@ def test_the_help_of_every_command_has_an_example_that_the_command_line_takes(cl
     done = clinder(*filter(None, [command]), "--help")
     assert (done.returncode, done.stderr) == (0, "")
     _, _, examples = re.split(r"(?m)^(examples?\b.*:)$", done.stdout, maxsplit=1)
-    lines = re.findall(r"clinder ((?:start|stop|status|run|completion)\b[^\n|&;<>)]*)", examples)
+    lines = re.findall(r"clinder ((?:start|stop|status|run|build|completion)\b[^\n|&;<>)]*)", examples)
     assert command in [line.split()[0] for line in lines] or (not command and lines)
     for line in lines:
         words = shlex.split(line)
@@ -198,6 +198,11 @@ def test_a_wrong_command_line_is_two_lines_on_standard_error_and_exit_code_2(
     done = clinder(*words)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"clinder.*: error: .+\nTry: clinder.* --help\n", done.stderr)
+
+
+@pytest.mark.parametrize(("word", "option"), [("--no-such=secret", "--no-such"), ("-xsecret", "-x")])
+def test_an_option_that_is_none_is_named_without_its_value(clinder: Clinder, word: str, option: str) -> None:
+    assert clinder("start", word).stderr.startswith(f"clinder: error: unknown option: {option}\n")
 
 
 def test_a_command_that_is_none_is_told_from_those_that_are(clinder: Clinder) -> None:
@@ -227,6 +232,7 @@ def test_commands_are_completed(clinder: Clinder) -> None:
     assert set(COMMANDS) <= completions(clinder, "clinder ")
     assert completions(clinder, "clinder st") == {"start", "stop", "status"}
     assert completions(clinder, "clinder r") == {"run"}
+    assert completions(clinder, "clinder b") == {"build"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -241,6 +247,7 @@ def test_options_are_completed(clinder: Clinder, command: str) -> None:
         ("clinder start --format ", {"uri", "json", "env"}),
         ("clinder start --format j", {"json"}),
         ("clinder status --format ", {"text", "json"}),
+        ("clinder build --format ", {"text", "json"}),
         ("clinder completion ", {"bash", "zsh", "fish"}),
     ],
 )

@@ -87,6 +87,14 @@ EVENTS: list[tuple[str, list[dict[str, Any]]]] = [
     ("login", [failed("forbidden", 403)]),
     ("login", [failed(None, 403)]),
     ("login", [failed("Unauthorized", 401)]),
+    (
+        "no-build-only",
+        [
+            failed(
+                "Building but not launching is not permitted when the API only mode was not enabled by setting ...", 400
+            )
+        ],
+    ),
     ("running-server", [failed("User jane already has a running server.", 409)]),
     ("running-server", [failed("User jane already has the maximum of 5 named servers.", 409)]),
     ("no-such-ref", [failed("Could not resolve ref for gh:someone/recipes/nope. Double check your URL.\n")]),

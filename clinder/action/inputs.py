@@ -1,12 +1,12 @@
 """The Action's inputs, and what they say: the target and the deadline."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from actions_toolkit import core
 
+from clinder.duration import parse_duration
 from clinder.errors import UsageError
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.spec import RepoSpec, parse_hub, provider_named
@@ -51,7 +51,7 @@ def read_inputs() -> Inputs:
         for hub in hubs:
             parse_hub(hub)
     with _blamed("timeout"):
-        timeout = _parse_duration(core.get_input("timeout"))
+        timeout = parse_duration(text) if (text := core.get_input("timeout")) else DEFAULT_TIMEOUT
     with _blamed("reuse-image"):
         reuse_image = _parse_boolean(core.get_input("reuse-image"))
     with _blamed("remote-extends"):
@@ -74,14 +74,6 @@ def _blamed(name: str) -> Iterator[None]:
         yield
     except UsageError as error:
         raise UsageError(f"Input {name}: {error.message}", error.hint) from None
-
-
-def _parse_duration(text: str) -> float:
-    if not text:
-        return DEFAULT_TIMEOUT
-    if not re.fullmatch(r"\d{1,6}(\.\d{0,6})?", text) or float(text) == 0:
-        raise UsageError(f"{text[:100]!r} is no number of seconds.", f"Expected one like {DEFAULT_TIMEOUT:g}.")
-    return float(text)
 
 
 def _parse_boolean(text: str) -> bool:

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 
 from clinder._signals import Signals
 from clinder.cli.output import write_result
+from clinder.cli.plan import as_json, check_format, show_plan
 from clinder.cli.progress import Progress
+from clinder.cli.slips import SHELL_WORDS, explain_missing
 from clinder.errors import ClinderError, SessionError, UsageError
 from clinder.handover import hand_over, launched, stop_session
 from clinder.spec import RepoSpec
+from clinder.text import escape_ci_commands, one_line
 
 if TYPE_CHECKING:
     from clinder.session import Session
@@ -30,11 +33,27 @@ _STOP_AFTER_SIGNAL = 3.0
 
 def start(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
     """Start a session and print its address."""
+    if args.dry_run:
+        return show_plan(args, _target(args), signals)
     if sys.stdout is None:
         raise ClinderError("Standard output is closed: the session's address could not be written.")
     with _session_launched(args, signals, progress) as session:
         hand_over(session, signals, lambda one: write_result(FORMATS[args.format](one), signals), progress.note)
+        _tell_what_next(session, args.format, progress)
     return 0
+
+
+def _tell_what_next(session: "Session", format: str, progress: Progress) -> None:  # noqa: A002
+    """Tell a person at a terminal how to open the session and how to stop it."""
+    from shlex import quote
+
+    if sys.stdout is not None and sys.stdout.isatty():  # the address, token included, stands right above
+        progress.tell(f"to open it in a browser: {session.uri}")
+        progress.tell(f"to stop it: clinder stop {quote(session.uri)}")
+    elif format == "env":
+        progress.tell("to stop it, after eval of what was printed: clinder stop")
+    else:
+        progress.tell("to stop it: clinder stop, with the address that was printed (- reads it from standard input)")
 
 
 def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
@@ -45,9 +64,12 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
 
     if not args.command_line:
         raise UsageError("No command to run.", "Expected it after two hyphens: clinder run -- myst build --execute")
-    if which(args.command_line[0]) is None:
-        progress.note(f"error: command not found: {args.command_line[0]}")
+    check_format(args)
+    if args.command_line[0] in SHELL_WORDS or which(args.command_line[0]) is None:
+        progress.note("error: {}\n{}".format(*map(one_line, explain_missing(args.command_line))))
         return _NOT_FOUND
+    if args.dry_run:
+        return show_plan(args, _target(args), signals, args.command_line)
     with _session_launched(args, signals, progress) as session:
         code = 1
         try:
@@ -82,14 +104,12 @@ def stop(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
 
 def status(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:  # noqa: ARG001
     """Say whether a session runs, since when, and how busy it is."""
-    from clinder.text import escape_ci_commands
-
     found = _session(args).status()
     text = (
         f"running since {found.started}, last active {found.last_activity}, "
         f"kernels: {found.kernels}, connections: {found.connections}"
     )
-    write_result(_as_json(found._asdict()) if args.format == "json" else escape_ci_commands(text), signals)
+    write_result(as_json(found._asdict()) if args.format == "json" else escape_ci_commands(text), signals)
     return 0
 
 
@@ -113,10 +133,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Signals, Progress], int]] = {
 # What is printed. A hub chooses part of it, and a CI may read it: ##[command] would be one anywhere in a line.
 
 
-def _as_json(content: object) -> str:
-    return re.sub("#(?=#)", r"\\u0023", json.dumps(content))
-
-
 def _as_env(session: "Session") -> str:
     from shlex import quote
 
@@ -126,7 +142,7 @@ def _as_env(session: "Session") -> str:
 
 FORMATS: "dict[str, Callable[[Session], str]]" = {
     "uri": lambda session: session.uri,
-    "json": lambda session: _as_json(session.as_dict()),
+    "json": lambda session: as_json(session.as_dict()),
     "env": _as_env,
 }
 
@@ -164,7 +180,7 @@ def _target(args: argparse.Namespace) -> "Target":
     from clinder.target.target import resolve_target
 
     hub = args.hub or os.environ.get("CLINDER_HUB")
-    if hub == "local":
+    if hub and hub.lower() == "local":
         return _local_target(args)
     return resolve_target(
         hub=hub,
@@ -174,6 +190,7 @@ def _target(args: argparse.Namespace) -> "Target":
         provider=args.provider,
         reuse_image=args.reuse_image,
         remote_extends=args.remote_extends,
+        offline=args.dry_run,
     )
 
 
@@ -208,8 +225,9 @@ def _session(args: argparse.Namespace) -> "Session":
         uri, token = os.environ.get("JUPYTER_BASE_URL"), os.environ.get("JUPYTER_TOKEN")
         if not uri:
             raise UsageError(
-                "No session.",
-                "Give its URI (https://hub/user/x/?token=...), or set JUPYTER_BASE_URL and JUPYTER_TOKEN.",
+                "No session: none was given, and JUPYTER_BASE_URL is not set.",
+                f"Write: clinder {args.name} 'ADDRESS', the one that clinder start printed "
+                '(https://hub/user/x/?token=...). Or first: eval "$(clinder start --format env)"',
             )
     return Session.parse(uri, token)
 

@@ -31,7 +31,8 @@ class Target(NamedTuple):
 
     ``hubs`` are tried in this order. ``lines`` are for the log, the first being what was chosen and from where.
     ``instead_of`` is what would have been launched if no image were to be reused, when that is something else.
-    ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's.
+    ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's. ``sources`` are where the
+    repository, the ref and the hub are from; nothing for what was said, or is the repository's default.
     """
 
     hubs: tuple[str, ...]
@@ -39,6 +40,7 @@ class Target(NamedTuple):
     lines: tuple[str, ...]
     instead_of: RepoSpec | None
     hub_inferred: bool
+    sources: tuple[str, str, str] = ("", "", "")
 
     def open_hubs(self, build_token: str | None) -> "list[BinderHub]":
         """Return the hubs. The build token is for the first of them, and for none that a file of the project named."""
@@ -61,19 +63,20 @@ def resolve_target(
     provider: str | None = None,
     reuse_image: bool = False,
     remote_extends: bool = True,
+    offline: bool = False,
     environ: Mapping[str, str] = os.environ,
     directory: Path | None = None,
 ) -> Target:
     """Return what to launch, from what was said and, for what was not, from the surroundings.
 
     ``hub`` may be a launch link. With ``remote_extends`` a file that myst.yml extends from the web is read when nothing
-    else names a hub. ``directory`` is where the project is (default: the current one). Raises `UsageError`;
-    when nothing is found, with what was looked at.
+    else names a hub; ``offline`` says of it that it was not read, for no request is made. ``directory`` is where the
+    project is (default: the current one). Raises `UsageError`; when nothing is found, with what was looked at.
     """
     with closing(_Surroundings(environ, directory)) as surroundings:
         said_hub, linked = parse_hub(hub) if hub else (None, None)
         hubs = [_fallback_hub(text) for text in fallback_hubs]
-        url, hub_source, unread = (said_hub, "", []) if said_hub else surroundings.hub(remote_extends)
+        url, hub_source, unread = (said_hub, "", []) if said_hub else surroundings.hub(remote_extends, offline)
         choice = _said(repo, ref, provider, linked)
         choice = surroundings.spell(choice) if choice else surroundings.choice(ref)
         spec, lines = choice.spec, [*unread, *choice.warnings()]
@@ -82,19 +85,27 @@ def resolve_target(
             lines.append(line)
         lines += surroundings.reachability(choice, spec)
     hubs = list(dict.fromkeys([url, *hubs]))
-    sources = [*choice.sources(), *([f"hub from {hub_source}" if hub_source else "hub by default"] if not hub else [])]
+    hub_words = "" if hub else f"from {hub_source}" if hub_source else "by default"
+    sources = [*choice.sources(), *([f"hub {hub_words}"] if hub_words else [])]
     first = f"launching {spec} on {', else '.join(hubs)}" + (f" ({', '.join(sources)})" if sources else "")
     return Target(
         hubs=tuple(hubs),
         spec=spec,
-        # Names of files, remotes and branches are strangers' words.
-        lines=tuple(" ".join(strip_ansi(line).split()) for line in (first, *lines)),
+        lines=tuple(map(_clean, (first, *lines))),
         instead_of=None if spec == choice.spec else choice.spec,
         hub_inferred=bool(hub_source),
+        sources=(_clean(choice.repo_source), _clean(choice.ref_source), _clean(hub_source or hub_words)),
     )
 
 
+def _clean(words: str) -> str:
+    """Return words on one line: names of files, remotes and branches are strangers' words."""
+    return " ".join(strip_ansi(words).split())
+
+
 def _fallback_hub(text: str) -> str:
+    if text == "local":
+        raise UsageError("The embedded hub, local, can't be a fallback.", "Give it as the hub, or leave it out.")
     url, linked = parse_hub(text)
     if linked:
         raise UsageError(f"A launch link can't be a fallback: {quote_text(text)}", "Expected the hub's URL alone.")
@@ -186,7 +197,7 @@ class _Surroundings:
 
         return Checkout.around(self._directory)
 
-    def hub(self, remote_extends: bool) -> tuple[str, str, list[str]]:
+    def hub(self, remote_extends: bool, offline: bool) -> tuple[str, str, list[str]]:
         """Return the hub that myst.yml or a file that it extends names, and that name; else mybinder.org, and nothing.
 
         The third are warnings: which files were not read.
@@ -202,6 +213,8 @@ class _Surroundings:
             try:
                 if not remote_extends:
                     raise OSError("files of the web are not to be read")
+                if offline:
+                    raise OSError("a dry run makes no request")
                 config = config.filled(parse_myst(read_remote(remote, MAX_SIZE), remote))
             except (OSError, UsageError) as error:
                 unread.append(_UNREAD.format(remote[:200], self.myst.name, str(error).partition("\n")[0][:200]))

@@ -6,7 +6,7 @@ from clinder.errors import UsageError
 from clinder.giturl import quote_text
 
 _UNITS = {"h": 3600, "m": 60, "s": 1}
-_NUMBER = r"(\d{1,9}(?:\.\d{0,9})?)"
+_NUMBER = "([0-9]{1,9}(?:[.][0-9]{0,9})?)"
 _WRITTEN = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
 
 _MOST = 1e9  # seconds: no clock of Python's takes a thousand times as many

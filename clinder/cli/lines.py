@@ -120,12 +120,11 @@ class LogFile:
         self._try(self._file.close)
 
     def _write(self, text: str) -> None:
-        self._try(lambda: self._file.write(escape_ci_commands(text)))
+        if not self.error:
+            self._try(lambda: self._file.write(escape_ci_commands(text)))
 
     def _try(self, write: Callable[[], object]) -> None:
-        if self.error:
-            return
         try:
             write()
         except OSError as error:
-            self.error = error.strerror or "it can't be written to"
+            self.error = self.error or error.strerror or "it can't be written to"

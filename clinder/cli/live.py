@@ -59,12 +59,13 @@ def live_lines(view: View, now: float, columns: int) -> list[str]:
 
 
 def _bar(step: Step | None, room: int) -> str:
+    """Return the bar, and the figures that it stands for, as far as there is room for both."""
     if step is None:
         return ""
     figures = f"{step.done}/{step.all}" if step.all != 100 else f"{step.done}%"
     width = min(_BAR, room - len(figures) - 3)
     if width < 4:
-        return f"  {figures}"
+        return f"  {figures}" if len(figures) <= room else ""
     filled = width * step.done // step.all
     return f"  [{'#' * filled}{'.' * (width - filled)}] {figures}"
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clinder._signals import Signals
@@ -65,9 +66,13 @@ def as_text(plan: dict[str, Any]) -> str:
     from shlex import join
 
     said = plan["from"]
-    rows = [
+    repository = [
         ("repository", f"{plan['repo']} ({plan['provider']})", said["repo"]),
         ("ref", plan["ref"], said["ref"]),
+    ]
+    files = [("files", str(Path.cwd()), None)]
+    rows = [
+        *(repository if plan["launch_url"] else files),
         *([("instead of", plan["instead_of"]["ref"], None)] if plan["instead_of"] else []),
         ("hub", plan["hub"], said["hub"]),
         *(("then", hub, None) for hub in plan["fallback_hubs"]),

@@ -85,6 +85,8 @@ class Progress:
                 self._fold.begin_again()
             if not self._quiet or event.phase == "stopping":
                 self.note(event.message)
+            elif self._file:
+                self._file.note(event.message)
             return
         if self._quiet:
             return
@@ -134,6 +136,7 @@ class Progress:
             self._leave()
             self._newest, self._step = "", None
             self._view = View(phase, self._began if phase == "ready" else time.monotonic())
+            self._write("")  # which has the live lines drawn
         if phase == "pushing" and (share := push_share(data.get("progress"))):
             self._step = Step(int(share[:-1]), 100)
         if message and not message.isspace():

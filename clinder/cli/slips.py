@@ -65,14 +65,12 @@ _OPERATORS = re.compile(r"&&|\|\|?|;|[<>]|\$\(|`")
 def explain_command(words: list[str], commands: Collection[str]) -> tuple[str, str]:
     """Explain a first word that is no command."""
     word = words[0]
-    if word.startswith("-"):
-        if word == "--local":
-            return "no command before --local", "Write: clinder start local, or clinder run local -- COMMAND"
-        return "options go after the command", "Write for instance: clinder start --repo org/repo"
-    if word == "local":
-        return "no command before local", "Write: clinder start local, or clinder run local -- COMMAND"
     if word == "--":
         return "no command before --", "Write: clinder run -- COMMAND"
+    if word.removeprefix("--") == "local":
+        return f"no command before {word}", "Write: clinder start local, or clinder run local -- COMMAND"
+    if word.startswith("-"):
+        return "options go after the command", "Write for instance: clinder start --repo org/repo"
     if word in _INSTALL:
         return f"{word} is no command of clinder", f"Write: clinder run -- {word} ..."
     if "://" in word or word.startswith("[!["):

@@ -150,6 +150,9 @@ def is_repository_host(url: str) -> bool:
 def _hint(text: str) -> str:
     if re.search("[<>{}]", text):
         return f"The words in brackets are to be replaced. {_HINT}"
+    if match := re.fullmatch(rf"({_OWNED})([#:/])([\w./-]+)", text):
+        group = ", or the provider gl (--provider gl)" if match[2] == "/" else ""
+        return f"Did you mean {match[1][:200]} with --ref {match[3][:200]}{group}?"
     return _HINT
 
 

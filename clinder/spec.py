@@ -7,6 +7,7 @@ people write a repository, is `clinder.providers`' to know.
 
 import re
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
@@ -17,6 +18,8 @@ from clinder.providers import is_repository_host, provider_of, recognise
 from clinder.providers import provider_named as provider_named
 
 DEFAULT_HUB = "https://mybinder.org/"
+# What a shell completes an address to: hubs that anybody may use. clinder asks none of them by itself but the first.
+PUBLIC_HUBS = (DEFAULT_HUB, "https://binder.projectpythia.org/")
 
 
 def check_url(url: str, name: str, *, secret: bool = False) -> str:
@@ -172,14 +175,35 @@ def parse_hub(text: str) -> tuple[str, RepoSpec | None]:
     the browser and is left out. Raises `UsageError`, with what was probably meant.
     """
     address = check_length(_address(text), "a BinderHub's URL")
-    if re.fullmatch(r"[\w-]+(\.[\w-]+)+(:\d+)?(/[!-~]*)?", address):
-        raise UsageError(f"Not a BinderHub's URL: {quote_text(address)}", f"Did you mean https://{address[:200]} ?")
+    if (meant := _meant_hub(address)) and not is_repository_host(meant):
+        raise UsageError(f"Not a BinderHub's URL: {quote_text(address)}", f"Did you mean {meant[:200]} ?")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", address) and not meant:
+        raise UsageError(
+            f"{quote_text(address)} looks like a repository, not like a hub's URL.",
+            f"Give it with --repo {address[:200]} (the Action's repo).",
+        )
     hub, path = _split_link(address) or (address, "")
-    if not path and is_repository_host(hub):
+    if not path and is_repository_host(meant or hub):
         raise UsageError(
             f"{quote_text(address)} is where a repository is, not a hub.", "Give it with --repo (the Action's repo)."
         )
     return check_url(hub, "a BinderHub's URL"), parse_path(path) if path else None
+
+
+def _meant_hub(address: str) -> str:
+    """Return the URL that was meant by an address whose scheme is missing or misspelled; nothing if it has a good one.
+
+    A word that looks like mybinder.org's name counts as one.
+    """
+    if re.fullmatch(r"(localhost|127\.0\.0\.1)(:\d+)?(/[!-~]*)?", address):
+        return f"http://{address}"
+    if re.fullmatch(r"[\w-]+(\.[\w-]+)+(:\d+)?(/[!-~]*)?", address):
+        return f"https://{address}"
+    if match := re.fullmatch(
+        r"(?!https?://)[a-z]{3,6}(?::/{0,3}|/{2,3})([\w-]+(?:\.[\w-]+)+(?::\d+)?(?:/[!-~]*)?)", address
+    ):
+        return f"https://{match[1]}"
+    return DEFAULT_HUB if get_close_matches(address.lower()[:40], ("mybinder",), cutoff=0.75) else ""
 
 
 def _linked_spec(text: str) -> RepoSpec | None:

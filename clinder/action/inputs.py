@@ -1,7 +1,6 @@
 """The Action's inputs, and what they say: the target and the deadline."""
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from actions_toolkit import core
 
+from clinder.duration import parse_duration
 from clinder.errors import UsageError
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.spec import RepoSpec, parse_hub, provider_named
@@ -61,7 +61,7 @@ def read_inputs() -> Inputs:
     hubs = _read_hubs("hub-url")
     fallback_hubs = _read_hubs("fallback-hub")
     with _blamed("timeout"):
-        timeout = _parse_duration(core.get_input("timeout"))
+        timeout = parse_duration(text) if (text := core.get_input("timeout")) else DEFAULT_TIMEOUT
     defaults = {"reuse-image": "false", "remote-extends": "true", "build-only": "false", "all-members": "false"}
     booleans = [_boolean(name, default) for name, default in defaults.items()]
     with _blamed("all-members"):
@@ -95,14 +95,6 @@ def _blamed(name: str) -> Iterator[None]:
         yield
     except UsageError as error:
         raise UsageError(f"Input {name}: {error.message}", error.hint) from None
-
-
-def _parse_duration(text: str) -> float:
-    if not text:
-        return DEFAULT_TIMEOUT
-    if not re.fullmatch(r"\d{1,6}(\.\d{0,6})?", text) or float(text) == 0:
-        raise UsageError(f"{text[:100]!r} is no number of seconds.", f"Expected one like {DEFAULT_TIMEOUT:g}.")
-    return float(text)
 
 
 def _parse_directory(text: str) -> Path:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NoReturn
 from clinder._signals import Signalled, Signals
 from clinder.cli.arguments import make_parser, parse
 from clinder.cli.output import open_streams
-from clinder.errors import BuildFailed, ClinderError
+from clinder.errors import BuildFailed, ClinderError, HubError, UsageError
 
 if TYPE_CHECKING:
+    from clinder.cli.arguments import Parser
     from clinder.cli.progress import Progress
 
 
@@ -27,17 +28,28 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
         argcomplete.autocomplete(parser)
     args = parse(parser, list(sys.argv[1:] if argv is None else argv))
-    from clinder.cli.progress import Progress
-
     signals = Signals()
     signals.handle()
     signals.end_at_once()
-    progress = Progress(sys.stderr, signals, quiet=args.quiet)
+    progress = _open_progress(parser, args, signals)
     code = _call(args, signals, progress)
     signals.defer()
     progress.close()
     signals.settle(code)
     os._exit(code)  # what Python does at its end is of no use here, takes a while, and may wait for a stuck reader
+
+
+def _open_progress(parser: "Parser", args: argparse.Namespace, signals: Signals) -> "Progress":
+    """Return where to show what happens, as the options say."""
+    from clinder.cli.lines import LogFile
+    from clinder.cli.progress import Progress
+
+    try:
+        file = LogFile(args.log_file) if args.log_file and not args.dry_run else None
+    except UsageError as error:
+        parser.refuse(error.message, error.hint)
+    sections = os.environ.get("GITLAB_CI") == "true"
+    return Progress(sys.stderr, signals, quiet=args.quiet, verbose=args.verbose, sections=sections, file=file)
 
 
 def _call(args: argparse.Namespace, signals: Signals, progress: "Progress") -> int:
@@ -47,8 +59,9 @@ def _call(args: argparse.Namespace, signals: Signals, progress: "Progress") -> i
     try:
         return COMMANDS[args.name](args, signals, progress)
     except ClinderError as error:
-        # The log of a build is right above, unless nobody was to see it.
-        is_shown = isinstance(error, BuildFailed) and not args.quiet
+        if isinstance(error, HubError):
+            progress.unfold()
+        is_shown = isinstance(error, BuildFailed) and progress.has_shown_log
         progress.note(f"error: {ClinderError.__str__(error) if is_shown else error}")
         return error.exit_code
     except Signalled as signalled:

@@ -3,11 +3,17 @@
 import argparse
 import os
 import re
+import sys
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from clinder import __version__
-from clinder.spec import DEFAULT_HUB, PROVIDERS
+from clinder.cli.slips import explain_arguments, explain_command, explain_options
+from clinder.duration import parse_duration
+from clinder.errors import UsageError
+from clinder.spec import DEFAULT_HUB, PROVIDERS, PUBLIC_HUBS
 
 _EXAMPLES = {
     "": """\
@@ -52,36 +58,65 @@ example, for ~/.bashrc:
 }
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Says what is wrong in two lines, and nothing of what may be a token."""
 
     def error(self, message: str) -> NoReturn:
         message = re.sub(r"invalid choice: .*(?= \(choose)", "invalid choice", message)
         message = re.sub(r"(ignored explicit argument) .*", r"\1", message)
-        self.exit(2, f"{self.prog}: error: {message}\nTry: {self.prog} --help\n")
+        self.refuse(message, f"Try: {self.prog} --help")
+
+    def refuse(self, message: str, hint: str) -> NoReturn:
+        """End with the two lines of a wrong command line."""
+        self.exit(2, f"{self.prog}: error: {message}\n{hint}\n")
 
 
-def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+def parse(parser: Parser, words: list[str]) -> argparse.Namespace:
     """Return what the words say. In ``command_line`` is what follows two hyphens, the command of run."""
-    words, command_line = _split_command(words)
+    words, command_line = _split_command(_with_command_first(parser, words))
     args, unknown = parser.parse_known_args(_with_token_last(words))
     if args.name == "build" and not any(word.startswith("-") for word in unknown):
         args.hubs += unknown  # argparse takes only those before the first option
         unknown = []
     if unknown:
-        options = [re.split("=|(?<=^-[^-])", word)[0] for word in unknown if word.startswith("-")]
-        what = f"unknown option: {', '.join(options)}" if options else "too many arguments"
-        if args.name == "run" and not command_line:
-            # A word that is no hub is the command's first; no word is repeated, for each may be a token.
-            hub = "local " if args.hub == "local" else "HUB " if "/" in (args.hub or "") else ""
-            where = f"clinder run {hub}-- COMMAND"
-            if len(options) < len(unknown):
-                what = f"two hyphens are missing before the command: {where}"
-            else:
-                what += f" (the command to run goes after two hyphens: {where})"
-        parser.error(what)
+        _refuse(parser, args, unknown, command_line)
     args.command_line = command_line
     return args
+
+
+def _refuse(parser: Parser, args: argparse.Namespace, unknown: list[str], command_line: list[str]) -> NoReturn:
+    """End with what is wrong with words that no argument takes. No word is repeated, for each may be a token."""
+    commands, name = commands_of(parser), args.name
+    options = [word for word in unknown if word.startswith("-")]
+    if name == "run" and not command_line and len(options) < len(unknown):
+        # A word that is no hub is the command's first.
+        hub = "local " if args.hub == "local" else "HUB " if "/" in (args.hub or "") else ""
+        commands[name].refuse("two hyphens are missing before the command", f"Write: clinder run {hub}-- COMMAND")
+    if options:
+        theirs = {name: [*each._option_string_actions] for name, each in commands.items()}
+        commands[name].refuse(*explain_options(options, name, theirs))
+    commands[name].refuse(*explain_arguments(unknown, name))
+
+
+def _with_command_first(parser: Parser, words: list[str]) -> list[str]:
+    """Return the words with a command first, or an option that needs none. Ends with what is wrong otherwise."""
+    if not words:
+        parser.print_help(sys.stderr)
+        parser.exit(2)
+    commands = commands_of(parser)
+    if words[0] == "help":
+        return [*words[1:2], "--help"] if set(words[1:2]) <= {*commands} else _with_command_first(parser, words[1:])
+    if words in (["-v"], ["-V"]):
+        return ["--version"]
+    if words[0] not in {*commands, "-h", "--help", "--version"}:
+        parser.refuse(*explain_command(words, commands))
+    return words
+
+
+def commands_of(parser: Parser) -> dict[str, Parser]:
+    """Return the parser of each command."""
+    [commands] = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(commands.choices)
 
 
 def _split_command(words: list[str]) -> tuple[list[str], list[str]]:
@@ -102,9 +137,9 @@ def _with_token_last(words: list[str]) -> list[str]:
     return [command, *rest, "--", session, token]
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Return the parser of all commands; ``name`` of what it parses is the command's."""
-    parser = _Parser(
+    parser = Parser(
         prog="clinder",
         description="Start a Jupyter Server on a BinderHub, hand over its URL and token, and shut it down again.",
         epilog=_EXAMPLES[""],
@@ -114,8 +149,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"clinder {__version__}")
     commands = parser.add_subparsers(title="commands", dest="name", metavar="COMMAND", required=True)
 
-    def add(name: str, summary: str, usage: str | None = None) -> argparse.ArgumentParser:
-        command: argparse.ArgumentParser = commands.add_parser(
+    def add(name: str, summary: str, usage: str | None = None) -> Parser:
+        command: Parser = commands.add_parser(
             name,
             help=summary,
             description=summary[0].upper() + summary[1:] + ".",
@@ -124,7 +159,7 @@ def make_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        command.set_defaults(quiet=False)
+        command.set_defaults(quiet=False, verbose=False, log_file=None, format=None)
         return command
 
     start = add("start", "start a session and print its address")
@@ -149,6 +184,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="how many sessions may be used: a new one is started, and COMMAND run again, after one that was lost "
         "while COMMAND ran, not after a COMMAND that failed (default: 1)",
     )
+    run.add_argument("--json", action="store_const", const="json", dest="format", help="with --dry-run: as an object")
     build = add("build", "make sure that hubs have the image, and keep no session", "clinder build [HUB ...] [options]")
     _add_image_options(build)
     _add_format(build, ["text", "json"], "what to print: a table or an object")
@@ -159,6 +195,21 @@ def make_parser() -> argparse.ArgumentParser:
     completion = add("completion", "print the code that makes a shell complete clinder's commands")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser
+
+
+def _known_addresses() -> list[str]:
+    """Return the addresses of hubs that a person may mean here."""
+    from clinder.target.myst import find_myst
+
+    named = [os.environ.get("CLINDER_HUB", "")]
+    with suppress(OSError, UsageError):
+        found = find_myst(Path.cwd())
+        named.append((found.hub() if found else "") or "")
+    return [hub for hub in dict.fromkeys([*named, *PUBLIC_HUBS]) if hub not in ("", "local")]
+
+
+def _known_hubs() -> list[str]:
+    return ["local", *_known_addresses()]
 
 
 def _add_session(command: argparse.ArgumentParser) -> None:
@@ -189,14 +240,18 @@ def _add_image_options(command: argparse.ArgumentParser) -> None:
 
 
 def _add_launch_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
+    _add_completed(
+        command,
+        _known_hubs,
         "hub",
         nargs="?",
         metavar="HUB",
         help="a BinderHub's URL, a launch link (https://hub/v2/gh/org/repo/ref), or local, the embedded hub "
         f"(default: $CLINDER_HUB, the hub in myst.yml, else {DEFAULT_HUB})",
     )
-    command.add_argument(
+    _add_completed(
+        command,
+        _known_addresses,
         "--fallback-hub",
         action="append",
         default=[],
@@ -220,14 +275,18 @@ def _add_options(command: argparse.ArgumentParser, deadline: str) -> None:
         metavar="REF",
         help="a branch, tag or commit (default: HEAD; where the repository was not given, the commit that is built)",
     )
-    command.add_argument(
-        "--provider", metavar="NAME", help=f"how to read REPO: {', '.join(PROVIDERS)} (default: as REPO looks, else gh)"
+    _add_completed(
+        command,
+        PROVIDERS.keys,
+        "--provider",
+        metavar="NAME",
+        help=f"how to read REPO: {', '.join(PROVIDERS)} (default: as REPO looks, else gh)",
     )
     command.add_argument(
         "--timeout",
         type=_duration,
-        metavar="SECONDS",
-        help=f"{deadline} (default: 1800)",
+        metavar="DURATION",
+        help=f"{deadline}: 20m, 90s, 1h30m, or a number of seconds (default: 1800)",
     )
     command.add_argument(
         "--build-token",
@@ -246,7 +305,25 @@ def _add_options(command: argparse.ArgumentParser, deadline: str) -> None:
         action="store_false",
         help="when nothing names a hub, don't look for it in the files of the web that myst.yml extends",
     )
-    command.add_argument("-q", "--quiet", action="store_true", help="show neither phases nor the build's log")
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print what would be launched where, and why; no request is made (with --json as an object)",
+    )
+    shown = command.add_mutually_exclusive_group()
+    shown.add_argument("-q", "--quiet", action="store_true", help="show neither phases nor the build's log")
+    shown.add_argument(
+        "-v", "--verbose", action="store_true", help="show the build's log on a terminal, too, and not only if it fails"
+    )
+    command.add_argument("--log-file", metavar="PATH", help="write phases and the build's log to this file, too")
+
+
+def _add_completed(
+    command: argparse.ArgumentParser, words: Callable[[], Iterable[str]], name: str, **options: Any
+) -> None:
+    """Add an argument whose value the shell completes to one of the words; any other is fine as well."""
+    action: Any = command.add_argument(name, **options)
+    action.completer = lambda **_: words()
 
 
 def _add_format(command: argparse.ArgumentParser, formats: list[str], summary: str) -> None:
@@ -261,7 +338,7 @@ def _count(text: str) -> int:
 
 
 def _duration(text: str) -> float:
-    with suppress(ValueError):
-        if 0 < (seconds := float(text)) < float("inf"):
-            return seconds
-    raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, not {text!r}")
+    try:
+        return parse_duration(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(f"{error.message[0].lower()}{error.message[1:]}. {error.hint}") from None

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from clinder._signals import Signals
 from clinder.cli.processes import descendants
+from clinder.cli.slips import SHELL_WORDS, explain_missing
 
 # The command has so many seconds to end after a signal. What is left of a runner's ten is for stopping the session.
 _GRACE = 4.0
@@ -22,25 +23,30 @@ _MOST_FIRST_LINE = 1000  # bytes
 
 
 class Obstacle(NamedTuple):
-    """Why a command can't be run, and the exit code of that, as a shell has it."""
+    """Why a command can't be run, the exit code of that, as a shell has it, and what to do."""
 
     what: str
     code: int
+    hint: str
 
 
-def what_prevents(word: str) -> Obstacle | None:
+def what_prevents(words: list[str]) -> Obstacle | None:
     """Return why a command can't be run, None when nothing is seen that prevents it."""
-    if found := which(word):
-        return Obstacle(f"{word} {_WINDOWS_LINES} {word}", _NOT_FOUND) if _has_windows_lines(Path(found)) else None
+    word = words[0]
+    found = None if word in SHELL_WORDS else which(word)
+    if found and _has_windows_lines(Path(found)):
+        hint = f"Convert it: sed -i 's/\\r$//' {word}"
+        return Obstacle(f"{word} has lines that end as on Windows, in CR and LF", _NOT_FOUND, hint)
+    if found:
+        return None
     path = Path(word)
     if path.is_dir():
-        return Obstacle(f"{word} is a directory, not a command", _NOT_EXECUTABLE)
+        return Obstacle(f"{word} is a directory, not a command", _NOT_EXECUTABLE, "Name a program that is in it.")
     if os.sep in word and path.is_file():
-        return Obstacle(f"{word} is not executable: chmod +x {word}", _NOT_EXECUTABLE)
-    return Obstacle(f"command not found: {word}", _NOT_FOUND)
-
-
-_WINDOWS_LINES = "has lines that end as on Windows, in CR and LF. Convert it: sed -i 's/\\r$//'"
+        hint = f"Write: chmod +x {word}, or: clinder run -- sh {word}"
+        return Obstacle(f"{word} is not executable", _NOT_EXECUTABLE, hint)
+    what, hint = explain_missing(words)
+    return Obstacle(what, _NOT_FOUND, hint)
 
 
 def _has_windows_lines(path: Path) -> bool:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from clinder._signals import Signals
 from clinder.cli.output import write_result
+from clinder.cli.plan import as_json, check_format, show_plan
 from clinder.cli.progress import Progress
 from clinder.errors import ClinderError, SessionError, UsageError
 from clinder.handover import hand_over, launched, stop_session
 from clinder.images import Built, build_image, exit_code, hubs_to_build
 from clinder.spec import RepoSpec
+from clinder.text import escape_ci_commands, one_line
 
 if TYPE_CHECKING:
     from clinder.session import Session, SessionStatus
@@ -29,11 +31,28 @@ _STOP_AFTER_SIGNAL = 3.0
 
 def start(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
     """Start a session and print its address."""
+    target = _target(args, args.hub, args.fallback_hubs)
+    if args.dry_run:
+        return show_plan(args, target, signals)
     if sys.stdout is None:
         raise ClinderError("Standard output is closed: the session's address could not be written.")
-    with _session_launched(_target(args, args.hub, args.fallback_hubs), args, signals, progress) as session:
+    with _session_launched(target, args, signals, progress) as session:
         hand_over(session, signals, lambda one: write_result(FORMATS[args.format](one), signals), progress.note)
+        _tell_what_next(session, args.format, progress)
     return 0
+
+
+def _tell_what_next(session: "Session", format: str, progress: Progress) -> None:  # noqa: A002
+    """Tell a person at a terminal how to open the session and how to stop it."""
+    from shlex import quote
+
+    if sys.stdout is not None and sys.stdout.isatty():  # the address, token included, stands right above
+        progress.tell(f"to open it in a browser: {session.uri}")
+        progress.tell(f"to stop it: clinder stop {quote(session.uri)}")
+    elif format == "env":
+        progress.tell("to stop it, after eval of what was printed: clinder stop")
+    else:
+        progress.tell("to stop it: clinder stop, with the address that was printed (- reads it from standard input)")
 
 
 def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
@@ -43,14 +62,17 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
 
     if not args.command_line:
         raise UsageError("No command to run.", "Expected it after two hyphens: clinder run -- myst build --execute")
-    if obstacle := what_prevents(args.command_line[0]):
-        progress.note(f"error: {obstacle.what}")
+    check_format(args)
+    if obstacle := what_prevents(args.command_line):
+        progress.note("\n".join(map(one_line, filter(None, (f"error: {obstacle.what}", obstacle.hint)))))
         return obstacle.code
     if args.kernels:
         from clinder.kernels import check_installed
 
         check_installed()
     target = _target(args, args.hub, args.fallback_hubs)
+    if args.dry_run:
+        return show_plan(args, target, signals, args.command_line)
     for attempt in range(1, args.attempts + 1):
         if attempt > 1:
             progress.note(f"starting another session: attempt {attempt} of {args.attempts}")
@@ -65,9 +87,10 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
 def build(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
     """Make sure that hubs have the image, and keep no session."""
     from clinder.hub import DEFAULT_TIMEOUT
-    from clinder.text import escape_ci_commands
 
     target = _target(args, args.hubs[0] if args.hubs else None, args.hubs[1:])
+    if args.dry_run:
+        return show_plan(args, target, signals)
     timeout = args.timeout or DEFAULT_TIMEOUT
     tell = progress.note if not args.quiet else lambda _: None
     for line in target.lines:
@@ -82,7 +105,7 @@ def build(args: argparse.Namespace, signals: Signals, progress: Progress) -> int
             progress.note(f"error: {built.error if args.quiet else ClinderError.__str__(built.error)}")
         several.append(built)
     signals.check()
-    shown = _as_json(_images(target, several)) if args.format == "json" else escape_ci_commands(_table(several))
+    shown = as_json(_images(target, several)) if args.format == "json" else escape_ci_commands(_table(several))
     write_result(shown, signals)
     return exit_code(several)
 
@@ -106,10 +129,8 @@ def stop(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
 
 def status(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:  # noqa: ARG001
     """Say whether a session runs, since when, and how busy it is."""
-    from clinder.text import escape_ci_commands
-
     found = _session(args).status()
-    shown = _as_json(found.as_dict()) if args.format == "json" else escape_ci_commands("\n".join(_lines(found)))
+    shown = as_json(found.as_dict()) if args.format == "json" else escape_ci_commands("\n".join(_lines(found)))
     write_result(shown, signals)
     return 0
 
@@ -151,10 +172,6 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Signals, Progress], int]] = {
 # What is printed. A hub chooses part of it, and a CI may read it: ##[command] would be one anywhere in a line.
 
 
-def _as_json(content: object) -> str:
-    return re.sub("#(?=#)", r"\\u0023", json.dumps(content))
-
-
 def _as_env(session: "Session") -> str:
     from shlex import quote
 
@@ -164,7 +181,7 @@ def _as_env(session: "Session") -> str:
 
 FORMATS: "dict[str, Callable[[Session], str]]" = {
     "uri": lambda session: session.uri,
-    "json": lambda session: _as_json(session.as_dict()),
+    "json": lambda session: as_json(session.as_dict()),
     "env": _as_env,
 }
 
@@ -224,7 +241,7 @@ def _target(args: argparse.Namespace, hub: str | None, others: Sequence[str]) ->
     from clinder.target.target import resolve_target
 
     hub = hub or os.environ.get("CLINDER_HUB")
-    if hub == "local":
+    if hub and hub.lower() == "local":
         return _local_target(args)
     return resolve_target(
         hub=hub,
@@ -235,6 +252,7 @@ def _target(args: argparse.Namespace, hub: str | None, others: Sequence[str]) ->
         reuse_image=args.reuse_image,
         remote_extends=args.remote_extends,
         build_only=args.name == "build",
+        offline=args.dry_run,
     )
 
 
@@ -273,8 +291,9 @@ def _session(args: argparse.Namespace) -> "Session":
         uri, token = os.environ.get("JUPYTER_BASE_URL"), os.environ.get("JUPYTER_TOKEN")
         if not uri:
             raise UsageError(
-                "No session.",
-                "Give its URI (https://hub/user/x/?token=...), or set JUPYTER_BASE_URL and JUPYTER_TOKEN.",
+                "No session: none was given, and JUPYTER_BASE_URL is not set.",
+                f"Write: clinder {args.name} 'ADDRESS', the one that clinder start printed "
+                '(https://hub/user/x/?token=...). Or first: eval "$(clinder start --format env)"',
             )
     return Session.parse(uri, token)
 

@@ -1,60 +1,115 @@
-"""How a launch is shown to a person: a live line on a terminal, plain lines elsewhere. It decides nothing."""
+"""How a launch is shown to a person: its phases on a terminal, plain lines elsewhere. It decides nothing.
+
+On a terminal the log of a build is folded away: it is kept, and shown when the launch fails. Elsewhere, with --verbose
+and in --log-file it is shown in full, as it comes.
+"""
 
 import os
 import time
-from collections.abc import Mapping
-from typing import Any, TextIO
+from collections import deque
+from typing import TextIO
 
 from clinder._signals import Signals
+from clinder.cli.lines import Lines, LogFile
+from clinder.cli.live import Step, View, end_line, find_step, live_lines
 from clinder.launch.events import FAILED_PHASES, OWN_PHASES, Event
 from clinder.output import Kept, Writer, push_share
-from clinder.text import escape_ci_commands, fit_width, strip_ansi
-
-_UNLOGGED_PHASES = FAILED_PHASES | OWN_PHASES
+from clinder.text import escape_ci_commands
 
 _RESET = "\x1b[0m"
 _ERASE_LINE = "\r\x1b[K"
+_LINE_UP = "\x1b[A"
 _MOMENT = 0.5  # seconds that a session's address waits for the reader of the log
+_MOST_FOLDED = 1 << 23  # characters
+_TIME_TO_UNFOLD = 10.0  # seconds for a terminal that is slow, or was stopped
 
 
 class Progress:
     """Shows events, and what clinder itself has to say, on a stream; `show` is made to be an ``on_event``.
 
     ``deadline`` (of `time.monotonic`) is when nobody waits for a slow reader any more; a signal has the same effect.
+    ``sections`` are those of GitLab's job log, where the stream is no terminal. What is shown goes into ``file``, too.
     """
 
-    def __init__(self, stream: TextIO, signals: Signals, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        signals: Signals,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        sections: bool = False,
+        file: LogFile | None = None,
+    ) -> None:
         self.deadline = float("inf")
         self._signals = signals
         self.is_quiet = quiet
         self._stream = stream
-        self._live = stream.isatty() and os.environ.get("TERM") != "dumb"
-        self._colour = self._live and not os.environ.get("NO_COLOR")
+        self._live = not quiet and stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._colour = stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+        self._sections = sections and not stream.isatty()
+        self._lines = Lines(colour=self._colour, figures=not self._live, sections=self._sections)
+        self._fold = _Fold() if self._live and not verbose else None
+        self._file = file
         self._began = time.monotonic()
-        self._phase = ""
-        self._log_phase = ""  # the same while its events are nothing but lines of the log
-        self._share = ""  # how much of the image is pushed
-        self._line = ""  # the live line, as it stands on the terminal
+        self._view = View()
+        self._newest = ""
+        self._step: Step | None = None
+        self._drawn: list[str] = []  # the live lines, as they stand on the terminal
         self._writer = Writer(stream, compose=self._compose, hurry=self._is_urgent)
         self._write = self._writer.write
 
+    @property
+    def has_shown_log(self) -> bool:
+        """Tell whether the end of a build's log stands open right above what is shown next."""
+        return not self.is_quiet and not self._sections
+
     def note(self, text: str) -> None:
         """Show a line of clinder's own."""
+        if self._file:
+            self._file.note(text)
         self._writer.write(Kept(f"{self._bold('clinder:')} {text}\n"))
+
+    def tell(self, text: str) -> None:
+        """Show a line to the person at a terminal, if there is one, and nowhere else: it may have a token in it."""
+        if self._live:
+            self._writer.write(Kept(f"{self._bold('clinder:')} {text}\n"))
 
     def show(self, event: Event) -> None:
         """Show an event: its message, and its phase when that is a new one."""
-        message = event.message
-        if event.phase != self._log_phase:
-            message = self._enter_or_tell(event)
-        if "\x1b" in message:
-            message = f"{message.rstrip()}{_RESET}" if self._colour else strip_ansi(message)
-        if message:
-            self._write(message if message[-1] == "\n" else message + "\n")
+        if self._file:
+            self._file.show(event)
+        if event.phase in OWN_PHASES:
+            self._leave(failed=True)
+            if self._fold:
+                self._fold.begin_again()
+            if not self.is_quiet or event.phase == "stopping":
+                self.note(event.message)
+            elif self._file:
+                self._file.note(event.message)
+            return
+        if self.is_quiet:
+            return
+        if self._live:
+            self._follow(event)
+        if text := self._lines.of(event):
+            (self._fold.add if self._fold else self._write)(text)
+
+    def unfold(self) -> None:
+        """Show the log that was folded away, for the launch failed."""
+        self._leave(failed=True)
+        if self._fold:
+            self.deadline = time.monotonic() + _TIME_TO_UNFOLD
+            for text in self._fold.take():
+                self._write(text)
 
     def pause(self) -> None:
-        """Take the live line away, and give the reader of what was shown a moment to take it."""
-        self._enter("")
+        """Take the live lines away, and give the reader of what was shown a moment to take it."""
+        self._leave()
+        if self._fold:
+            self._fold.take()
+        if self._file:
+            self._file.flush()
         if self._live:
             self._writer.write(Kept())
         until = time.monotonic() + _MOMENT
@@ -63,40 +118,39 @@ class Progress:
 
     def close(self) -> None:
         """Write what is left, as long as there is a reader; after a signal clinder's own words alone."""
-        self._enter("")
+        self._leave(failed=True)
+        if self._file:
+            self._file.close()
+            if self._file.error:
+                self.note(f"warning: the log file is not whole: {self._file.error}")
         now = time.monotonic()
         self._writer.finish(lambda: self._signals.time_for_words(now))
 
-    def _enter_or_tell(self, event: Event) -> str:
-        """Show a phase that begins, or note clinder's own words; return what else of the event is shown."""
+    def _follow(self, event: Event) -> None:
+        """Note what the live lines show of an event."""
         phase, message, data = event
-        if self.is_quiet:
-            if phase == "stopping":
-                self.note(message)
-            return ""
-        if phase in _UNLOGGED_PHASES:
-            self._enter("")
-            if phase in OWN_PHASES:
-                self.note(message)
-            return ""  # of a failure the error, or the line about the next try, has the hub's words
-        if phase != self._phase:
-            self._enter(phase)
-        return self._pushing(message, data) if phase == "pushing" else message
+        if phase in FAILED_PHASES:
+            self._leave(failed=True)
+            return
+        if phase != self._view.phase:
+            self._leave()
+            self._newest, self._step = "", None
+            self._view = View(phase, self._began if phase == "ready" else time.monotonic())
+            self._write("")  # which has the live lines drawn
+        if phase == "pushing" and (share := push_share(data.get("progress"))):
+            self._step = Step(int(share[:-1]), 100)
+        if message and not message.isspace():
+            self._newest = message
+            if message[0] in "S#":
+                self._step = find_step(message, self._step)
 
-    def _enter(self, phase: str) -> None:
-        self._share, self._phase = "", phase
-        self._log_phase = "" if phase == "pushing" else phase
-        if phase:
-            self._write(f"{self._bold(f'==> {phase}')} ({_elapsed(time.monotonic() - self._began)})\n")
-
-    def _pushing(self, message: str, data: Mapping[str, Any]) -> str:
-        """Return what is shown of an event of the push: its newest figure, once."""
-        share = push_share(data.get("progress"))
-        if not share:
-            return message
-        news = "" if self._live or share == self._share else f"{message.rstrip()} {share}"  # the live line has it
-        self._share = share
-        return news
+    def _leave(self, *, failed: bool = False) -> None:
+        """End the current phase, if there is one."""
+        view, self._view = self._view, View()
+        if self._fold and view.phase:
+            self._write(f"{end_line(view, time.monotonic(), failed=failed)}\n")
+        if (text := self._lines.leave()) and not self._fold:
+            self._write(text)
 
     def _bold(self, text: str) -> str:
         return f"\x1b[1m{text}{_RESET}" if self._colour else text
@@ -107,28 +161,52 @@ class Progress:
     # In the writer's thread
 
     def _compose(self, text: str) -> str:
-        """Return whole lines as they are written, and on a terminal the live line below them."""
+        """Return whole lines as they are written, and on a terminal the live lines below them."""
         if not self._live:
             return escape_ci_commands(text)
-        line = self._live_line()
-        if not text and line == self._line:
+        lines = self._live_lines()
+        if not text and lines == self._drawn:
             return ""
-        erase = _ERASE_LINE if self._line else ""
-        self._line = line
-        return erase + text + line
+        erase = f"{_ERASE_LINE}{_LINE_UP}" * (len(self._drawn) - 1) + _ERASE_LINE if self._drawn else ""
+        self._drawn = lines
+        return erase + text + "\n".join([self._bold(line) for line in lines[:1]] + lines[1:])
 
-    def _live_line(self) -> str:
-        phase = self._phase
-        if not phase:
-            return ""
-        text = " ".join(filter(None, [phase, self._share, _elapsed(time.monotonic() - self._began)]))
+    def _live_lines(self) -> list[str]:
         try:
-            width = os.get_terminal_size(self._stream.fileno()).columns or 80
+            columns = os.get_terminal_size(self._stream.fileno()).columns or 80
         except OSError:
-            width = 80
-        return self._bold(fit_width(text, width - 1))
+            columns = 80
+        view = self._view
+        newest = self._newest if self._fold else ""  # with --verbose it stands right above
+        return live_lines(view._replace(line=newest, step=self._step), time.monotonic(), columns)
 
 
-def _elapsed(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    return f"{minutes}:{seconds:02}"
+class _Fold:
+    """The log of the launch that goes on: its end, if it is very long."""
+
+    def __init__(self) -> None:
+        self._texts: deque[str] = deque()
+        self._size = 0
+        self._left_out = 0
+        self._is_old = False
+
+    def add(self, text: str) -> None:
+        if self._is_old:
+            self.take()
+        self._texts.append(text)
+        self._size += len(text)
+        while self._size > _MOST_FOLDED:
+            self._size -= len(self._texts.popleft())
+            self._left_out += 1
+
+    def begin_again(self) -> None:
+        """Have what comes next replace what there is: it is of another attempt."""
+        self._is_old = True
+
+    def take(self) -> list[str]:
+        """Return what there is, and forget it."""
+        texts = list(self._texts)
+        if self._left_out:
+            texts.insert(0, f"(The first {self._left_out:,} lines were too much to keep. --log-file writes all.)\n")
+        self.__init__()  # type: ignore[misc]
+        return texts

@@ -33,7 +33,8 @@ class Target(NamedTuple):
     ``hubs`` are tried in this order. ``lines`` are for the log, the first being what was chosen and from where.
     ``instead_of`` is what would have been launched if no image were to be reused, when that is something else.
     ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's. ``directory`` is what the
-    embedded hub's sessions see as their files, None for any other hub.
+    embedded hub's sessions see as their files, None for any other hub. ``sources`` are where the repository, the ref
+    and the hub are from; nothing for what was said, or is the repository's default.
     """
 
     hubs: tuple[str, ...]
@@ -42,6 +43,7 @@ class Target(NamedTuple):
     instead_of: RepoSpec | None
     hub_inferred: bool
     directory: str | None = None
+    sources: tuple[str, str, str] = ("", "", "")
 
     def open_hubs(self, build_token: str | None) -> "list[BinderHub]":
         """Return the hubs. The build token is for the first of them, and for none that a file of the project named."""
@@ -65,19 +67,21 @@ def resolve_target(
     reuse_image: bool = False,
     remote_extends: bool = True,
     build_only: bool = False,
+    offline: bool = False,
     environ: Mapping[str, str] = os.environ,
     directory: Path | None = None,
 ) -> Target:
     """Return what to launch, from what was said and, for what was not, from the surroundings.
 
     ``hub`` may be a launch link. With ``remote_extends`` a file that myst.yml extends from the web is read when nothing
-    else names a hub. ``build_only`` is for the log: all hubs are to build it. ``directory`` is where the project is
-    (default: the current one). Raises `UsageError`; when nothing is found, with what was looked at.
+    else names a hub; ``offline`` says of it that it was not read, for no request is made. ``build_only`` is for the
+    log: all hubs are to build it. ``directory`` is where the project is (default: the current one). Raises
+    `UsageError`; when nothing is found, with what was looked at.
     """
     with closing(_Surroundings(environ, directory)) as surroundings:
         said_hub, linked = parse_hub(hub) if hub else (None, None)
         hubs = [_fallback_hub(text) for text in fallback_hubs]
-        url, hub_source, unread = (said_hub, "", []) if said_hub else surroundings.hub(remote_extends)
+        url, hub_source, unread = (said_hub, "", []) if said_hub else surroundings.hub(remote_extends, offline)
         choice = _said(repo, ref, provider, linked)
         choice = surroundings.spell(choice) if choice else surroundings.choice(ref)
         spec, lines = choice.spec, [*unread, *choice.warnings()]
@@ -88,20 +92,28 @@ def resolve_target(
         if not build_only:
             lines += surroundings.folder_warning()
     hubs = list(dict.fromkeys([url, *hubs]))
-    sources = [*choice.sources(), *([f"hub from {hub_source}" if hub_source else "hub by default"] if not hub else [])]
+    hub_words = "" if hub else f"from {hub_source}" if hub_source else "by default"
+    sources = [*choice.sources(), *([f"hub {hub_words}"] if hub_words else [])]
     what = f"building {spec} on {', '.join(hubs)}" if build_only else f"launching {spec} on {', else '.join(hubs)}"
     first = what + (f" ({', '.join(sources)})" if sources else "")
     return Target(
         hubs=tuple(hubs),
         spec=spec,
-        # Names of files, remotes and branches are strangers' words.
-        lines=tuple(" ".join(strip_ansi(line).split()) for line in (first, *lines)),
+        lines=tuple(map(_clean, (first, *lines))),
         instead_of=None if spec == choice.spec else choice.spec,
         hub_inferred=bool(hub_source),
+        sources=(_clean(choice.repo_source), _clean(choice.ref_source), _clean(hub_source or hub_words)),
     )
 
 
+def _clean(words: str) -> str:
+    """Return words on one line: names of files, remotes and branches are strangers' words."""
+    return " ".join(strip_ansi(words).split())
+
+
 def _fallback_hub(text: str) -> str:
+    if text == "local":
+        raise UsageError("The embedded hub, local, can't be a fallback.", "Give it as the hub, or leave it out.")
     url, linked = parse_hub(text)
     if linked:
         raise UsageError(
@@ -195,7 +207,7 @@ class _Surroundings:
 
         return Checkout.around(self._directory)
 
-    def hub(self, remote_extends: bool) -> tuple[str, str, list[str]]:
+    def hub(self, remote_extends: bool, offline: bool) -> tuple[str, str, list[str]]:
         """Return the hub that myst.yml or a file that it extends names, and that name; else mybinder.org, and nothing.
 
         The third are warnings: which files were not read.
@@ -211,6 +223,8 @@ class _Surroundings:
             try:
                 if not remote_extends:
                     raise OSError("files of the web are not to be read")
+                if offline:
+                    raise OSError("a dry run makes no request")
                 config = config.filled(parse_myst(read_remote(remote, MAX_SIZE), remote))
             except (OSError, UsageError) as error:
                 unread.append(_UNREAD.format(remote[:200], self.myst.name, str(error).partition("\n")[0][:200]))

@@ -288,7 +288,7 @@ def test_this_machine_is_never_asked_through_a_proxy(clinder: Clinder, variable:
 @pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan", "soon", ""])
 def test_a_deadline_that_is_none_is_a_usage_error(clinder: Clinder, seconds: str) -> None:
     done = clinder("start", "http://127.0.0.1:1/", "--repo", "org/repo", f"--timeout={seconds}")
-    assert (done.returncode, "expected a number of seconds above 0" in done.stderr) == (2, True)
+    assert (done.returncode, "Expected a number of seconds above 0" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
@@ -343,13 +343,13 @@ def test_a_password_in_netrc_is_sent_neither_to_the_hub_nor_to_the_session(clind
         assert hub.requests[-1].headers["authorization"] == f"token {TOKEN}"
 
 
-def on_a_terminal(clinder: Clinder, answer: Answer, **env: str) -> str:
+def on_a_terminal(clinder: Clinder, answer: Answer, *options: str, **env: str) -> str:
     """Return what a start shows where standard error is a terminal."""
     control, terminal = pty.openpty()
     with FaultyHub(answer) as hub:
         shown = b""
         with subprocess.Popen(
-            [sys.executable, "-m", "clinder", "start", hub.url, "--repo", "org/repo"],
+            [sys.executable, "-m", "clinder", "start", hub.url, "--repo", "org/repo", *options],
             env={**clinder.env, "TERM": "xterm", **env},
             stdout=subprocess.PIPE,
             stderr=terminal,
@@ -377,20 +377,20 @@ def colourful(exchange: Exchange) -> None:
     exchange.wait_for_close()
 
 
-def test_on_a_terminal_a_live_line_has_the_phase_and_the_time(clinder: Clinder) -> None:
-    shown = on_a_terminal(clinder, colourful)
-    assert "pushing 50% 0:01" in shown
-    assert "\x1b[31mred" in shown
+@pytest.mark.parametrize("options", [[], ["--verbose"]])
+def test_on_a_terminal_a_live_line_has_the_phase_the_time_and_a_bar(clinder: Clinder, options: list[str]) -> None:
+    shown = on_a_terminal(clinder, colourful, *options)
+    assert "pushing 1s  [##########..........] 50%" in shown
+    assert ("\x1b[31mred" in shown) == bool(options)
     assert shown.count("\x1b[K") >= 2
-    assert not re.search(r"\x1b(?!\[[0-9;]*m|\[K)", shown), "nothing but colours and our own line"
-    assert shown.rstrip().endswith(("server running", "\x1b[K"))
+    assert not re.search(r"\x1b(?!\[[0-9;]*m|\[K|\[A)", shown), "nothing but colours and our own lines"
 
 
 def test_no_color_leaves_out_colours_but_not_the_live_line(clinder: Clinder) -> None:
-    shown = on_a_terminal(clinder, colourful, NO_COLOR="1")
+    shown = on_a_terminal(clinder, colourful, "--verbose", NO_COLOR="1")
     assert "\x1b[31m" not in shown
     assert "\x1b[1m" not in shown
-    assert "pushing 50% 0:01" in shown
+    assert "pushing 1s  [##########..........] 50%" in shown
 
 
 def test_a_dumb_terminal_gets_plain_lines(clinder: Clinder) -> None:

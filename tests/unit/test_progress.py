@@ -1,6 +1,7 @@
 """How a launch is shown: what is written for which events, and what happens when it can't be written."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -15,20 +16,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+import pyte
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinder import Event
+from clinder import Event, UsageError
 from clinder._signals import Signals
+from clinder.cli.lines import LogFile
 from clinder.cli.progress import Progress
+from clinder.launch.events import parse_event
 from clinder.text import display_width, strip_ansi
 
 
 @contextmanager
 def capturing() -> Iterator[TextIO]:
     """Yield a stream to show on; what was written can be read from its beginning."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as stream:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as stream:
         yield stream
 
 
@@ -82,9 +86,9 @@ def shown(events: Sequence[Event], *, quiet: bool = False) -> str:
         return written(stream)
 
 
-def shown_on_a_terminal(events: Sequence[Event], columns: int = 80, pause: float = 0) -> str:
+def shown_on_a_terminal(events: Sequence[Event], columns: int = 80, pause: float = 0, *, verbose: bool = False) -> str:
     with terminal(columns) as (stream, close):
-        progress = Progress(stream, Signals())
+        progress = Progress(stream, Signals(), verbose=verbose)
         for one in events:
             progress.show(one)
             time.sleep(pause)
@@ -175,25 +179,168 @@ def _xterm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_xterm")
 def test_colours_end_with_their_line_on_a_terminal() -> None:
-    text = shown_on_a_terminal([event("building", "\x1b[31mred\n"), event("building", "plain")])
-    assert "\x1b[31mred\x1b[0m\nplain\n" in text
+    events = [event("building", "\x1b[31mred\n"), event("building", "plain")]
+    assert "\x1b[31mred\x1b[0m\nplain\n" in shown_on_a_terminal(events, verbose=True)
 
 
 @pytest.mark.usefixtures("_xterm")
-def test_the_live_line_is_gone_in_the_end() -> None:
-    text = shown_on_a_terminal([event("building", "a line"), event("building", "b")], pause=0.3)
-    assert re.search(r"\n(\x1b\[1m)?building 0:00", text)
-    assert text.rpartition("\n")[2].endswith("\r\x1b[K")
+@pytest.mark.parametrize("verbose", [False, True])
+def test_the_live_lines_are_gone_in_the_end(verbose: bool) -> None:
+    events = [event("building", "a line"), event("building", "b")]
+    screen = on_screen(shown_on_a_terminal(events, pause=0.3, verbose=verbose))
+    assert screen[-1:] == (["b"] if verbose else [screen[-1]])
+    assert not any(line.startswith(("building", "  ")) for line in screen)
+
+
+def on_screen(text: str, columns: int = 80) -> list[str]:
+    """The lines that stand on a terminal after it got a text."""
+    screen = pyte.Screen(columns, 100)
+    pyte.Stream(screen).feed(text.replace("\n", "\r\n"))
+    return [line.rstrip() for line in screen.display if line.strip()]
+
+
+@pytest.mark.usefixtures("_xterm")
+@pytest.mark.parametrize("columns", [40, 80])
+def test_on_a_terminal_the_log_is_folded_away_and_each_phase_stays_with_its_time(columns: int) -> None:
+    log = [event("building", f"Step {number}/30 : RUN \u5efa\u9020\u4e2d {'x' * 100}\n") for number in range(1, 31)]
+    text = shown_on_a_terminal([event("waiting", "Waiting"), *log, event("launching", "Launching")], columns)
+    assert [re.sub(r"[\d.]+s$", "0s", line) for line in on_screen(text, columns)] == [
+        "* waiting 0s",
+        "* building 0s",
+        "x launching 0s",
+    ]
+
+
+@pytest.mark.usefixtures("_xterm")
+def test_a_log_that_was_folded_away_is_unfolded_in_full_and_in_its_order() -> None:
+    with terminal() as (stream, close):
+        progress = Progress(stream, Signals())
+        for number in range(20_000):
+            progress.show(event("building", str(number)))
+        progress.show(event("failed", "no"))
+        progress.unfold()
+        progress.close()
+        text = re.sub(r"\x1b\[[0-9]*[mKA]|\r", "", close())
+    assert text.split("\n")[-20_001:-1] == [str(number) for number in range(20_000)]
+
+
+@pytest.mark.usefixtures("_xterm")
+def test_only_the_log_of_the_last_attempt_is_unfolded_and_nothing_of_a_launch_that_went_well() -> None:
+    with terminal() as (stream, close):
+        progress = Progress(stream, Signals())
+        progress.show(event("building", "first attempt"))
+        progress.show(event("retrying", "Trying again."))
+        progress.show(event("building", "second attempt"))
+        progress.unfold()
+        progress.show(event("building", "third attempt"))
+        progress.pause()
+        progress.unfold()
+        progress.close()
+        screen = on_screen(close())
+    assert "second attempt" in screen
+    assert "clinder: Trying again." in screen
+    assert not {"first attempt", "third attempt"} & set(screen)
+
+
+@pytest.mark.usefixtures("_xterm")
+def test_what_is_folded_away_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clinder.cli.progress._MOST_FOLDED", 1000)
+    with terminal() as (stream, close):
+        progress = Progress(stream, Signals())
+        for number in range(1000):
+            progress.show(event("building", f"{number:09}"))
+        progress.unfold()
+        progress.close()
+        lines = close().splitlines()
+    assert "(The first 900 lines were too much to keep. --log-file writes all.)" in lines
+    assert lines[-1] == "000000999"
 
 
 @pytest.mark.usefixtures("_xterm")
 @pytest.mark.parametrize("phase", ["building", "\u5efa\u9020\u4e2d" * 10, "e\u0301" * 15])
-@pytest.mark.parametrize("columns", [8, 15])
-def test_the_live_line_is_no_wider_than_the_terminal(phase: str, columns: int) -> None:
-    text = shown_on_a_terminal([event(phase, "x")], columns, pause=0.3)
-    line = text.rpartition("\n")[2].partition("\r")[0]
-    words = strip_ansi(line)
-    assert 0 < display_width(words) < columns
+@pytest.mark.parametrize("columns", [8, 15, 40])
+def test_no_live_line_is_as_wide_as_the_terminal(phase: str, columns: int) -> None:
+    text = shown_on_a_terminal([event(phase, "\u5efa\u9020" * 50)], columns, pause=0.3)
+    live = [line for piece in re.split(r"\r\x1b\[K(?:\x1b\[A)?", text) for line in piece.split("\n") if line]
+    widths = [display_width(strip_ansi(line)) for line in live if not line.startswith("x ")]
+    assert widths
+    assert max(widths) < columns
+
+
+def test_a_line_for_the_person_is_on_a_terminal_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    file = LogFile(str(tmp_path / "log"))
+    with terminal() as (stream, close):
+        progress = Progress(stream, Signals(), file=file)
+        progress.tell("the token")
+        progress.close()
+        assert "the token" in close()
+    with capturing() as stream:
+        progress = Progress(stream, Signals())
+        progress.tell("the token")
+        progress.close()
+        assert written(stream) == ""
+    assert (tmp_path / "log").read_text() == ""
+
+
+# A file for the log
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_the_log_file_has_everything_also_when_little_is_shown(tmp_path: Path, quiet: bool) -> None:
+    with capturing() as stream:
+        progress = Progress(stream, Signals(), quiet=quiet, file=LogFile(str(tmp_path / "log")))
+        progress.note("launching")
+        for one in [event("building", "\x1b[31ma"), event("retrying", "Again."), event("building", "##[error]b")]:
+            progress.show(one)
+        progress.close()
+    lines = ["clinder: launching", "==> building (0:00)", "a", "clinder: Again.", "==> building (0:00)", "## [error]b"]
+    assert (tmp_path / "log").read_text().splitlines() == lines
+
+
+@pytest.mark.parametrize("name", ["no/such/directory/log", ".", "pipe", "a\0b", "/dev/full/x", ""])
+def test_a_log_file_that_can_not_be_written_is_a_usage_error(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="The log file can't be written"):
+        LogFile(f"{tmp_path}/{name}" if name else "")
+
+
+def test_a_log_file_that_is_full_is_told_and_ends_nothing() -> None:
+    with capturing() as stream:
+        progress = Progress(stream, Signals(), file=LogFile("/dev/full"))
+        for number in range(10_000):
+            progress.show(event("building", f"line {number}"))
+        progress.close()
+        text = written(stream)
+    assert "line 9999\nclinder: warning: the log file is not whole: No space left on device\n" in text
+
+
+# GitLab
+
+
+def gitlab(text: str) -> list[tuple[str, str]]:
+    """The beginnings and ends of sections as GitLab's ansi2json finds them, and the lines between."""
+    found = re.findall(r"section_(start|end):\d+:([\w.-]+)(?:\[collapsed=true\])?\r\x1b\[0K|([^\r\n\x1b]+)\n", text)
+    return [(kind or "line", name or line) for kind, name, line in found]
+
+
+def test_gitlab_gets_a_section_for_each_phase_and_no_log_can_end_one() -> None:
+    forged = "section_end:1:clinder_1_building\r\x1b[0K"
+    events = [event("building", "a"), event("building", forged), event("retrying", "Again."), event("b\u00e4 ]x", "c")]
+    with capturing() as stream:
+        progress = Progress(stream, Signals(), sections=True)
+        for one in events:
+            progress.show(one if one.phase == "retrying" else parse_event(json.dumps(one.data)))
+        progress.note("the end")
+        progress.close()
+        text = written(stream)
+    names = ["clinder_1_building", "clinder_2_b__x"]
+    assert [each for each in gitlab(text) if each[0] != "line"] == [
+        ("start", names[0]),
+        ("end", names[0]),
+        ("start", names[1]),
+        ("end", names[1]),
+    ]
 
 
 @pytest.mark.parametrize("how", ["full", "broken"])
@@ -245,5 +392,6 @@ def test_a_pause_takes_the_live_line_away_and_what_comes_later_is_shown() -> Non
         time.sleep(0.3)
         progress.note("later")
         progress.close()
-        text = strip_ansi(close().replace("\r\x1b[K", "<erased>"))
-    assert text.endswith("<erased>clinder: later\n")
+        screen = on_screen(close())
+    assert re.fullmatch(r"\* building 0\.\ds", screen[0])
+    assert screen[1:] == ["clinder: later"]

@@ -18,6 +18,7 @@ import pytest
 
 import clinder as package
 from clinder import BinderHub, ClinderError, Event, Session, UsageError, errors
+from clinder.spec import PROVIDERS
 from tests.conftest import Clinder
 
 COMMANDS = ["start", "stop", "status", "run", "build", "completion"]
@@ -191,23 +192,13 @@ def test_the_help_names_all_commands_and_exit_codes(clinder: Clinder) -> None:
         assert re.search(rf"\b{code}\b", text[text.index("exit codes") :])
 
 
-@pytest.mark.parametrize("words", [[], ["launch"], ["start", "--no-such"], ["stop", "a", "b", "c"], ["completion"]])
+@pytest.mark.parametrize("words", [["start", "--no-such"], ["stop", "a", "b", "c"], ["completion"]])
 def test_a_wrong_command_line_is_two_lines_on_standard_error_and_exit_code_2(
     clinder: Clinder, words: list[str]
 ) -> None:
     done = clinder(*words)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"clinder.*: error: .+\nTry: clinder.* --help\n", done.stderr)
-
-
-@pytest.mark.parametrize(("word", "option"), [("--no-such=secret", "--no-such"), ("-xsecret", "-x")])
-def test_an_option_that_is_none_is_named_without_its_value(clinder: Clinder, word: str, option: str) -> None:
-    assert clinder("start", word).stderr.startswith(f"clinder: error: unknown option: {option}\n")
-
-
-def test_a_command_that_is_none_is_told_from_those_that_are(clinder: Clinder) -> None:
-    said = clinder("launch", "x").stderr
-    assert re.search(r"argument COMMAND: invalid choice \(choose from .*start.*completion.*\)\n", said)
 
 
 # Completion, by the protocol of argcomplete: the line in the environment, what it may become on file descriptor 8
@@ -249,10 +240,24 @@ def test_options_are_completed(clinder: Clinder, command: str) -> None:
         ("clinder status --format ", {"text", "json"}),
         ("clinder build --format ", {"text", "json"}),
         ("clinder completion ", {"bash", "zsh", "fish"}),
+        ("clinder start lo", {"local"}),
+        ("clinder run http", {"https://mybinder.org/", "https://binder.projectpythia.org/"}),
+        ("clinder start --fallback-hub ", {"https://mybinder.org/", "https://binder.projectpythia.org/"}),
+        ("clinder start --provider ", set(PROVIDERS)),
+        ("clinder run --provider z", {"zenodo"}),
     ],
 )
 def test_values_are_completed(clinder: Clinder, line: str, words: set[str]) -> None:
     assert words <= completions(clinder, line) <= words | {"-h", "--help"}
+
+
+def test_the_hubs_of_the_environment_and_of_myst_yml_are_completed_first(clinder: Clinder) -> None:
+    (clinder.directory / "myst.yml").write_text("project: {binder: 'https://hub.example.org/binder'}")
+    clinder.env["CLINDER_HUB"] = "https://hub.example.edu/"
+    named = {"https://hub.example.org/binder/", "https://hub.example.edu/"}
+    assert named <= completions(clinder, "clinder start ")
+    (clinder.directory / "myst.yml").write_text("project: [")
+    assert "local" in completions(clinder, "clinder start ")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

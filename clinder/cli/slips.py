@@ -1,0 +1,160 @@
+"""What people write that clinder does not read, and what they are told: tables, and functions over words.
+
+Each function returns what is wrong and what to write instead. No word is repeated that may be a token.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+# Words of other tools for clinder's commands.
+_COMMANDS = {
+    **dict.fromkeys(("launch", "up", "open", "create", "begin", "new"), "start"),
+    **dict.fromkeys(("exec", "execute", "do"), "run"),
+    **dict.fromkeys(("shutdown", "kill", "down", "end", "delete", "rm", "close"), "stop"),
+    **dict.fromkeys(("ps", "ls", "info", "list", "show"), "status"),
+    **dict.fromkeys(("completions", "complete"), "completion"),
+    "version": "--version",
+}
+
+_LAUNCHING = ("start", "run")
+
+# Options of other tools, and what to write instead.
+_HUB = "The hub is written without an option: clinder {command} https://mybinder.org"
+_REF = "Did you mean --ref?"
+_OPTIONS = {
+    "--local": "The embedded hub is written like a hub: clinder {command} local",
+    **dict.fromkeys(("--hub", "--hub-url", "--url", "--binder", "--binder-url", "--server"), _HUB),
+    **dict.fromkeys(("--branch", "--tag", "--commit", "--revision", "--rev", "--sha", "-b"), _REF),
+    **dict.fromkeys(("--repository", "--git-repo", "-r"), "Did you mean --repo?"),
+    **dict.fromkeys(("--fallback", "--fallbacks"), "Did you mean --fallback-hub?"),
+    **dict.fromkeys(("--dryrun", "-n"), "Did you mean --dry-run?"),
+    **dict.fromkeys(("--output", "-o"), "Did you mean --format?"),
+    **dict.fromkeys(("--log", "--logfile"), "Did you mean --log-file?"),
+    "--silent": "Did you mean --quiet?",
+    "--token": "The token of a session follows its URL: clinder stop URL TOKEN. That of a hub is --build-token.",
+}
+
+# How a command that is not here is usually installed.
+_INSTALL = {
+    "myst": "npm install -g mystmd, or pip install mystmd",
+    "mystmd": "npm install -g mystmd, or pip install mystmd (its command is myst)",
+    "jupyter": "pip install jupyter",
+    "jupyter-book": "pip install jupyter-book",
+    "jb": "pip install jupyter-book (its command is jupyter-book)",
+    "jupyter-nbconvert": "pip install nbconvert",
+    "nbconvert": "pip install nbconvert (its command is jupyter nbconvert)",
+    "jupyter-lab": "pip install jupyterlab",
+    "jupytext": "pip install jupytext",
+    "papermill": "pip install papermill",
+    "pytest": "pip install pytest",
+    "sphinx-build": "pip install sphinx",
+    "quarto": "https://quarto.org/docs/get-started/",
+    "node": "https://nodejs.org/, or actions/setup-node in a workflow",
+    "npm": "https://nodejs.org/, or actions/setup-node in a workflow",
+    "npx": "https://nodejs.org/, or actions/setup-node in a workflow",
+    "python": "Is it called python3 here?",
+}
+
+# Words of the shell, which are no programs (POSIX, "Special Built-In Utilities", and cd, alias, umask).
+SHELL_WORDS = {"cd", ".", "source", "export", "set", "unset", "alias", "eval", "exec", "umask", "pushd", "if", "for"}
+_OPERATORS = re.compile(r"&&|\|\|?|;|[<>]|\$\(|`")
+
+
+def explain_command(words: list[str], commands: Collection[str]) -> tuple[str, str]:
+    """Explain a first word that is no command."""
+    word = words[0]
+    if word == "--":
+        return "no command before --", "Write: clinder run -- COMMAND"
+    if word.removeprefix("--") == "local":
+        return f"no command before {word}", "Write: clinder start local, or clinder run local -- COMMAND"
+    if word.startswith("-"):
+        return "options go after the command", "Write for instance: clinder start --repo org/repo"
+    if word in _INSTALL:
+        return f"{word} is no command of clinder", f"Write: clinder run -- {word} ..."
+    if "://" in word or word.startswith("[!["):
+        return (
+            "no command before the address",
+            "Write start, run, stop or status first: clinder start https://mybinder.org",
+        )
+    if re.fullmatch(r"[\w.-]{1,60}/[\w.-]{1,60}", word):
+        return "no command before the repository", f"Write: clinder start --repo {word}"
+    if not re.fullmatch("[A-Za-z-]{1,20}", word):
+        return "unknown command", f"Expected one of {', '.join(commands)}."
+    meant = _COMMANDS.get(word.lower()) or _nearest(word.lower(), commands)
+    said = f"unknown command: {word}"
+    return said, f"Did you mean: clinder {meant}?" if meant else f"Expected one of {', '.join(commands)}."
+
+
+def explain_options(unknown: list[str], command: str, options: Mapping[str, Collection[str]]) -> tuple[str, str]:
+    """Explain options that a command has not; ``options`` are those that each command has."""
+    names = [_option_name(word) for word in unknown]
+    said = f"unknown option: {', '.join(name or '(not shown, it may be a token)' for name in names)}"
+    for name in filter(None, names):
+        if hint := _OPTIONS.get(name):
+            option = re.search(r"Did you mean (-[\w-]+)", hint)
+            if not option or option[1] in options[command]:
+                return said, hint.format(command=command)
+        if others := [other for other, its in options.items() if name in its]:
+            return said, f"{name} is an option of: {', '.join(others)}."
+        if meant := _nearest(name, set(options[command]) - {"-h", "--help"}):
+            return said, f"Did you mean {meant}?"
+    return said, f"Try: clinder {command} --help"
+
+
+def explain_arguments(unknown: list[str], command: str) -> tuple[str, str]:
+    """Explain arguments behind the last that a command takes."""
+    word = unknown[0]
+    if command in _LAUNCHING and re.match("https?://", word):
+        return "too many arguments", "More hubs are written as --fallback-hub URL, a repository as --repo URL."
+    if command in _LAUNCHING and re.fullmatch(r"[\w.-]{1,60}/[\w.-]{1,60}", word):
+        return "too many arguments", f"Did you mean --repo {word}?"
+    return "too many arguments", f"Try: clinder {command} --help"
+
+
+def _option_name(word: str) -> str:
+    """Return the name of an option without what follows it; nothing if it does not look like an option's."""
+    name = word.partition("=")[0] if word.startswith("--") else word[:2]
+    return name if re.fullmatch("-[A-Za-z]|--[a-z]+(-[a-z]+)*", name) and len(name) <= 30 else ""
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    return next(iter(get_close_matches(word, words, 1, cutoff=0.6)), "")
+
+
+def explain_missing(words: list[str]) -> tuple[str, str]:
+    """Explain a command of ``run`` that is no program here."""
+    first = words[0]
+    if first in SHELL_WORDS:
+        if first == "cd":
+            return "cd is a word of the shell, not a program", "Write: cd DIRECTORY && clinder run -- COMMAND"
+        return f"{first} is a word of the shell, not a program", f"Write: clinder run -- sh -c '{first} ...'"
+    if re.fullmatch(r"[A-Za-z_]\w*=.*", first, re.DOTALL):
+        name = first.partition("=")[0]
+        return f"command not found: {name}=...", f"Write: clinder run -- env {name}=... COMMAND"
+    parts = first.split()
+    if len(parts) > 1:
+        shown = " ".join(parts)
+        if _OPERATORS.search(first) or parts[0] in SHELL_WORDS:
+            return f"command not found: {shown}", f"That is for a shell. Write: clinder run -- sh -c {_quote(shown)}"
+        return f"command not found: {shown}", f"Each word is an argument of its own. Write: clinder run -- {shown}"
+    if first == "--":
+        return "command not found: --", "Write the two hyphens once: clinder run -- COMMAND"
+    return f"command not found: {first}", _how_to_install(first)
+
+
+def _how_to_install(name: str) -> str:
+    if "/" in name:
+        return "No such file. A relative path begins in the current directory."
+    if Path(name).is_file():
+        return f"A file of this name is here. Write: clinder run -- ./{name}"
+    if how := _INSTALL.get(name):
+        return how if how.endswith("?") else f"Install it: {how}"
+    return "Is it installed, and on the PATH of this environment?"
+
+
+def _quote(text: str) -> str:
+    from shlex import quote
+
+    return quote(text)

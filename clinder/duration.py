@@ -1,0 +1,36 @@
+"""Durations as people write them: ``1800``, ``90s``, ``20m``, ``1h30m``. Pure functions over text."""
+
+import re
+
+from clinder.errors import UsageError
+from clinder.giturl import quote_text
+
+_UNITS = {"h": 3600, "m": 60, "s": 1}
+_NUMBER = "([0-9]{1,9}(?:[.][0-9]{0,9})?)"
+_WRITTEN = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
+
+_MOST = 1e9  # seconds: no clock of Python's takes a thousand times as many
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that a text says: a plain number means seconds. Raises `UsageError`."""
+    seconds = 0.0
+    if re.fullmatch(_NUMBER, text):
+        seconds = float(text)
+    elif written := _WRITTEN.fullmatch(text):
+        seconds = sum(float(number) * unit for number, unit in zip(written.groups("0"), _UNITS.values(), strict=True))
+    if not 0 < seconds < _MOST:
+        raise UsageError(
+            f"Not a duration: {quote_text(text)}",
+            "Expected a number of seconds above 0 (1800), or numbers with the units h, m and s (20m, 90s, 1h30m).",
+        )
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as people write it: ``7s``, ``1m05s``, ``2h03m``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes:02}m"
+    return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"

@@ -1,0 +1,159 @@
+"""What people write by mistake: the exit code, and the words that help them on. Nothing is asked of any hub."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Clinder
+from tests.support.hub import FaultyHub
+
+LOCAL = "clinder start local"
+ON = ["--repo", "org/repo"]
+
+# The words on the command line, the exit code, and what standard error says.
+SLIPS: list[tuple[list[str], int, list[str]]] = [
+    # Commands
+    (["strat", *ON], 2, ["unknown command: strat", "clinder start?"]),
+    (["launch", *ON], 2, ["unknown command: launch", "clinder start?"]),
+    (["shutdown"], 2, ["unknown command: shutdown", "clinder stop?"]),
+    (["exec", "--", "ls"], 2, ["clinder run?"]),
+    (["version"], 2, ["clinder --version?"]),
+    (["frobnicate"], 2, ["unknown command: frobnicate", "Expected one of start, run, stop"]),
+    (["local"], 2, ["no command before local", LOCAL]),
+    (["--local"], 2, ["no command before --local", LOCAL]),
+    (["--", "myst", "build"], 2, ["no command before --", "clinder run -- COMMAND"]),
+    (["myst", "build"], 2, ["myst is no command of clinder", "clinder run -- myst"]),
+    (["org/repo"], 2, ["no command before the repository", "clinder start --repo org/repo"]),
+    (["https://mybinder.org", *ON], 2, ["no command before the address", "start, run, stop or status first"]),
+    (["https://hub.example.org/user/x/?token=s3cret"], 2, ["no command before the address"]),
+    (["--repo", "org/repo", "start"], 2, ["options go after the command"]),
+    (["help", "strat"], 2, ["clinder start?"]),
+    (["completion", "bsh"], 2, ["'bash', 'zsh', 'fish'"]),
+    # Options
+    (["start", "--reff", "main"], 2, ["unknown option: --reff", "--ref?"]),
+    (["start", "--reff=main"], 2, ["unknown option: --reff\n", "--ref?"]),
+    (["start", "--branch", "main", *ON], 2, ["unknown option: --branch", "--ref?"]),
+    (["start", "--repository", "org/repo"], 2, ["--repo?"]),
+    (["start", "--hub", "https://mybinder.org"], 2, ["without an option", "clinder start https://mybinder.org"]),
+    (["start", "--local"], 2, ["unknown option: --local", LOCAL]),
+    (["run", "--local", "--", "ls"], 2, ["unknown option: --local", "clinder run local"]),
+    (["start", "--fallback", "https://hub.example.org"], 2, ["--fallback-hub?"]),
+    (["start", "--dryrun"], 2, ["--dry-run?"]),
+    (["start", "--logfile", "x"], 2, ["--log-file?"]),
+    (["stop", "--repo", "org/repo"], 2, ["--repo is an option of: start, run"]),
+    (["stop", "--token", "s3cret"], 2, ["unknown option: --token", "clinder stop URL TOKEN"]),
+    (["stop", "--s3cretT0ken"], 2, ["unknown option: (not shown"]),
+    (["start", "-x"], 2, ["unknown option: -x", "clinder start --help"]),
+    (["run", "--json", *ON, "--", "ls"], 2, ["--json with --dry-run"]),
+    (["start", "-q", "-v", *ON], 2, ["not allowed with"]),
+    (["start", "--repo"], 2, ["--repo", "expected one argument"]),
+    (["start", "--timeout", "20min", *ON], 2, ["not a duration: '20min'", "20m, 90s, 1h30m"]),
+    (["start", "--timeout", "1:30", *ON], 2, ["20m, 90s, 1h30m"]),
+    (["start", "--log-file", "no/such/directory", *ON], 2, ["The log file can't be written", "No such file"]),
+    # Hubs
+    (["start", "org/repo"], 2, ["looks like a repository", "--repo org/repo"]),
+    (["start", "github.com/org/repo"], 2, ["where a repository is, not a hub", "--repo"]),
+    (["start", "https://github.com/org/repo"], 2, ["where a repository is, not a hub", "--repo"]),
+    (["start", "mybinder.org", *ON], 2, ["https://mybinder.org ?"]),
+    (["start", "mybinder", *ON], 2, ["https://mybinder.org/ ?"]),
+    (["start", "localhost:8000", *ON], 2, ["http://localhost:8000 ?"]),
+    (["start", "https:/mybinder.org", *ON], 2, ["https://mybinder.org ?"]),
+    (["start", "htps://mybinder.org", *ON], 2, ["https://mybinder.org ?"]),
+    (["start", "http//mybinder.org", *ON], 2, ["https://mybinder.org ?"]),
+    (["start", "https://mybinder.org/badge_logo.svg"], 2, ["picture of a badge", "the link that the badge leads to"]),
+    (["start", "https://mybinder.org/v2/gh/org"], 2, ["'org'", "Expected org/repo"]),
+    (["start", "{hub}", "https://mybinder.org", *ON], 2, ["too many arguments", "--fallback-hub URL"]),
+    (["start", "{hub}", "org/repo"], 2, ["too many arguments", "--repo org/repo?"]),
+    (["start", "{hub}", "--fallback-hub", "local", *ON], 2, ["local, can't be a fallback"]),
+    # Repositories and refs
+    (["start", "{hub}", "--repo", "repo"], 2, ["Not a repository: 'repo'", "Expected org/repo"]),
+    (["start", "{hub}", "--repo", "org/repo#main"], 2, ["org/repo with --ref main?"]),
+    (["start", "{hub}", "--repo", "org/repo:main"], 2, ["org/repo with --ref main?"]),
+    (["start", "{hub}", "--repo", "org/repo/main"], 2, ["org/repo with --ref main", "--provider gl"]),
+    (["start", "{hub}", "--repo", "<org>/<repo>"], 2, ["words in brackets are to be replaced"]),
+    (["start", "{hub}", "--repo", "https://github.com/org"], 2, ["Expected org/repo"]),
+    (["start", "{hub}", "--repo", "https://github.com/org/repo/pull/7"], 2, ["branch of the fork", "--ref"]),
+    (["start", "{hub}", *ON, "--ref", "my branch"], 2, ["Not a ref: 'my branch'", "a branch, a tag or a commit"]),
+    (["start", "{hub}", *ON, "--provider", "githb"], 2, ["Unknown provider: 'githb'", "github?"]),
+    (["start", "{hub}", "--provider", "gh"], 2, ["The provider says how to read the repository"]),
+    (["start", "{hub}", "--repo", "10.5281/zenodo.1", "--ref", "v1"], 2, ["zenodo has no refs", "Leave the ref out"]),
+    (["start", "{hub}"], 2, ["No repository to launch", "--repo org/repo"]),
+    # Sessions
+    (["stop"], 2, ["No session", "clinder stop 'ADDRESS'", "clinder start --format env"]),
+    (["status"], 2, ["No session", "clinder status 'ADDRESS'"]),
+    (["stop", "https://hub.example.org/user/x/"], 2, ["no token", "followed by the token"]),
+    (["stop", "hub.example.org/user/x?token=s3cret"], 2, ["Not a session's URL", "https://"]),
+    (["stop", "a", "b", "c"], 2, ["too many arguments", "clinder stop --help"]),
+    # The command of run
+    (["run", "{hub}", *ON], 2, ["No command to run", "clinder run -- myst build"]),
+    (["run", "{hub}", "myst", "build"], 2, ["after two hyphens", "clinder run -- COMMAND"]),
+    (["run", "{hub}", *ON, "--", "myst build --html"], 127, ["clinder run -- myst build --html"]),
+    (["run", "{hub}", *ON, "--", "cd", "docs"], 127, ["a word of the shell", "cd DIRECTORY && clinder run"]),
+    (["run", "{hub}", *ON, "--", "cd docs && myst build"], 127, ["clinder run -- sh -c 'cd docs && myst build'"]),
+    (["run", "{hub}", *ON, "--", "myst build | tee log"], 127, ["clinder run -- sh -c 'myst build | tee log'"]),
+    (["run", "{hub}", *ON, "--", "export", "A=1"], 127, ["a word of the shell", "sh -c"]),
+    (["run", "{hub}", *ON, "--", "A=s3cret", "ls"], 127, ["clinder run -- env A=... COMMAND"]),
+    (["run", "{hub}", *ON, "--", "--", "ls"], 127, ["the two hyphens once"]),
+    (["run", "{hub}", *ON, "--", "build.sh"], 127, ["A file of this name is here", "clinder run -- ./build.sh"]),
+    (["run", "{hub}", *ON, "--", "./build.sh"], 127, ["can't be executed", "chmod +x ./build.sh"]),
+    (["run", "{hub}", *ON, "--", "./no-such.sh"], 127, ["No such file"]),
+    (["run", "{hub}", *ON, "--", "myst", "build"], 127, ["command not found: myst", "npm install -g mystmd"]),
+    (["run", "{hub}", *ON, "--", "quarto", "render"], 127, ["https://quarto.org/"]),
+    (["run", "{hub}", *ON, "--", "jupyter-book"], 127, ["pip install jupyter-book"]),
+    (["run", "{hub}", *ON, "--", "no-such-command"], 127, ["command not found: no-such-command", "Is it installed"]),
+]
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[FaultyHub]:
+    """A hub that is there, and that nobody should ask."""
+    with FaultyHub() as hub:
+        yield hub
+
+
+@pytest.mark.parametrize(("words", "code", "said"), SLIPS, ids=[" ".join(words) for words, _, _ in SLIPS])
+def test_a_slip_is_told_with_the_words_that_help(
+    clinder: Clinder, hub: FaultyHub, words: list[str], code: int, said: list[str]
+) -> None:
+    (clinder.directory / "build.sh").write_text("echo\n")
+    empty = clinder.directory / "bin"
+    empty.mkdir()
+    done = clinder(*(word.replace("{hub}", hub.url) for word in words), env={"PATH": str(empty)})
+    assert (done.returncode, done.stdout) == (code, "")
+    assert [each for each in said if each not in done.stderr] == [], done.stderr
+    assert len(done.stderr.splitlines()) == 2 or "usage:" in done.stderr
+    assert "s3cret" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert hub.requests == []
+
+
+def test_the_table_of_slips_is_rich() -> None:
+    assert len(SLIPS) > 70
+
+
+@pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["help", "help"]])
+def test_help_is_found(clinder: Clinder, words: list[str]) -> None:
+    done = clinder(*words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: clinder ")
+
+
+def test_help_for_a_command_is_that_commands(clinder: Clinder) -> None:
+    assert clinder("help", "stop").stdout == clinder("stop", "--help").stdout
+
+
+def test_clinder_alone_prints_its_help_and_is_no_success(clinder: Clinder) -> None:
+    done = clinder()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == clinder("--help").stdout
+
+
+@pytest.mark.parametrize("word", ["-v", "-V"])
+def test_the_version_has_short_options(clinder: Clinder, word: str) -> None:
+    assert clinder(word).stdout == clinder("--version").stdout
+
+
+def test_the_word_local_may_have_large_letters(clinder: Clinder, tmp_path: Path) -> None:
+    done = clinder("start", "Local", "--dry-run", cwd=tmp_path)
+    assert (done.returncode, "hub          local" in done.stdout) == (0, True)

@@ -124,7 +124,10 @@ def _warn_of_kernels(session: "Session", progress: Progress) -> None:
     from clinder.session import kernel_names_of
     from clinder.target.pages import find_kernels
 
-    wanted = find_kernels(Path())
+    wanted: dict[str, list[str]] = {}
+    for named, pages in find_kernels(Path()).items():
+        if named.has_code:
+            wanted.setdefault(named.name, []).extend(pages)
     there = kernel_names_of(session, _TIME_FOR_NAMES) if wanted else []
     for name in sorted(wanted) if there else ():
         if name not in there:

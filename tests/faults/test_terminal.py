@@ -123,8 +123,8 @@ def test_run_shows_the_phases_and_then_the_commands_own_words(clinder: Clinder) 
     with FaultyHub(build(ready)) as hub:
         seen = Seen(clinder, "run", hub.url, "--repo", "org/repo", "--", "echo", "built")
     assert seen.code == 0
-    assert seen.lines[-1] == "built"
-    assert seen.lines[-2].startswith("* ready ")
+    assert seen.lines[-2:] == ["built", "clinder: echo exited with 0 after 0 s; the session was stopped"]
+    assert seen.lines[-3].startswith("* ready ")
 
 
 # Where there is no terminal
@@ -198,6 +198,7 @@ def test_a_dry_run_of_run_is_an_object_with_everything(clinder: Clinder) -> None
             "provider": "gh",
             "repo": "org/repo",
             "ref": "HEAD",
+            "directory": None,
             "launch_url": f"{hub.url}v2/gh/org/repo/HEAD",
             "instead_of": None,
             "from": {"hub": "myst.yml", "repo": "myst.yml", "ref": None},

@@ -16,8 +16,12 @@ from jupyter_client.manager import KernelManager
 
 from clinder import EmbeddedHub, RepoSpec, Session
 from clinder.kernels import offered_kernels
+from tests.conftest import Clinder
 from tests.hub.conftest import hub
 from tests.support.session import ask
+
+from .notebooks import WHERE, everything, write
+from .tools import TOOLS, run
 
 __all__ = ["hub"]  # a fixture
 
@@ -29,6 +33,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(Path(__file__).parent):
             # jupyter_client's blocking clients leave event loops to Python's collector.
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The notebooks as they are when their kernel is on this machine."""
+    clinder = Clinder(tmp_path_factory.mktemp("here"))
+    for with_error in (True, False):
+        write(clinder.directory / f"{with_error}.ipynb", everything(WHERE, with_error=with_error))
+        run(clinder, clinder.directory, *TOOLS["nbclient"], f"{with_error}.ipynb")
+    return clinder.directory
 
 
 class Offer:

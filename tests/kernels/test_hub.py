@@ -8,9 +8,7 @@ from tests.conftest import Clinder
 from tests.hub.serve import RealHub
 
 from .notebooks import WHERE, everything, last_text, notebook, outputs, write
-from .test_tools import TOOLS, here, on, run, start
-
-__all__ = ["here"]  # a fixture
+from .tools import TOOLS, on, run, start
 
 
 def test_a_tool_executes_on_a_real_hub_what_it_would_execute_here(clinder: Clinder, here: Path, hub: RealHub) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from clinder.target import pages
-from clinder.target.pages import find_kernels
+from clinder.target.pages import Named, find_kernels
 
 PAGE = "---\ntitle: T\nkernelspec:\n  name: cookbook-dev\n---\n\n```{code-cell}\nprint(1)\n```\n"
 
@@ -46,7 +46,7 @@ def test_the_kernels_that_a_page_names(tmp_path: Path, file: str, content: str, 
     path = tmp_path / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.encode(errors="surrogateescape"))
-    assert find_kernels(tmp_path) == found
+    assert {named.name: pages for named, pages in find_kernels(tmp_path).items() if named.has_code} == found
 
 
 def test_a_file_that_nobody_writes_or_a_circle_of_links_is_no_page(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_folders_in_folders_without_end_are_no_error(tmp_path: Path) -> None:
             os.chdir("d")
     finally:
         os.chdir(here)
-    assert find_kernels(tmp_path) == {"cookbook-dev": ["a.md"]}
+    assert find_kernels(tmp_path) == {Named("cookbook-dev"): ["a.md"]}
     subprocess.run(["rm", "-r", str(tmp_path / "d")], check=True)
 
 
@@ -75,10 +75,10 @@ def test_what_is_read_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "a.ipynb").write_text(notebook())
-    assert len(find_kernels(tmp_path)["cookbook-dev"]) == 9
+    assert len(find_kernels(tmp_path)[Named("cookbook-dev")]) == 9
     for bound, value in (("_MOST_PAGES", 3), ("_MOST_ENTRIES", 12), ("_MAX_ALL", 3 * len(notebook()))):
         with monkeypatch.context() as patched:
             patched.setattr(pages, bound, value)
-            assert 0 < len(find_kernels(tmp_path)["cookbook-dev"]) < 9
+            assert 0 < len(find_kernels(tmp_path)[Named("cookbook-dev")]) < 9
     monkeypatch.setattr(pages, "_MAX_FILE", 10)
     assert find_kernels(tmp_path) == {}

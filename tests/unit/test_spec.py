@@ -536,8 +536,8 @@ def test_a_hub_is_its_address_with_one_slash_at_the_end(text: str, url: str) -> 
     [
         ("mybinder.org", "https://mybinder.org"),
         ("mybinder.org/v2/gh/org/repo/main", "https://mybinder.org/v2/gh/org/repo/main"),
-        ("mybinder", "https://example.org/"),
-        ("ftp://mybinder.org/", "https://example.org/"),
+        ("mybinder", "Did you mean https://mybinder.org/"),
+        ("ftp://mybinder.org/", "Did you mean https://mybinder.org/"),
         ("https://", "https://example.org/"),
         ("https://my binder.org/", "https://example.org/"),
         ("https://m\u00fcbinder.org/", "https://example.org/"),

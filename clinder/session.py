@@ -425,7 +425,8 @@ class _Answer:
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status = status
-        self.etag = etag if len(etag := headers.get("ETag", "")) <= _MAX_ETAG else ""
+        etag = headers.get("ETag", "")[: _MAX_ETAG + 1]
+        self.etag = etag if re.fullmatch(r'(W/)?"[!#-~]*"', etag) else ""  # as RFC 9110 has it: it will be sent back
         # jupyter-server's empty answers are called HTML as well.
         self.is_page = headers.get("Content-Type", "").lower().startswith("text/html") and bool(body.strip())
         self.may_be_gone = status == 503 and (b"JupyterHub" in body or b"/hub/" in body)

@@ -273,6 +273,23 @@ def test_no_look_is_more_than_the_server_need_not_count(clinder: Clinder) -> Non
         assert len(looks) - len(known) <= 5, "nothing has happened, so little was asked"
 
 
+@pytest.mark.parametrize("etag", ['"' + "x" * 50_000 + '"', '"a\x0bb"', '"\xe9"', "no quotes", '"a" "b"', ""])
+def test_an_etag_that_is_none_is_not_sent_back(clinder: Clinder, etag: str) -> None:
+    def session(exchange: Exchange) -> None:
+        assert "if-none-match" not in exchange.request.headers
+        if exchange.request.path.endswith("/api/status"):
+            body = json.dumps(exchange.hub.servers[0].status)
+            exchange.page("200 OK", body, "application/json", f"ETag: {etag}\r\n")
+        else:
+            exchange.hub._answer_for_a_server(exchange)
+
+    hasten(clinder, silence=2)
+    with FakeHub() as hub:
+        hub.session = session
+        done = clinder("run", hub.url, *python("import time; time.sleep(3)"))
+        assert done.returncode == 0, done.stderr
+
+
 # Kernels
 
 

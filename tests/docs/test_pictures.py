@@ -25,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("name", "shows"),
     [
-        ("terminal", ["$ clinder run local", "==> building", "==> launching", "launching 0:0"]),
+        ("terminal", ["$ clinder run local", "* building 0.", "launching "]),
         ("summary", ["A session on Binder", "Repository", "Commit", "https://hub.example.org/", "launching"]),
         ("life", ["BinderHub", "POST api/shutdown"]),
     ],

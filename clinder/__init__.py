@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         WrongToken,
     )
     from clinder.hub import BinderHub, Image
+    from clinder.jupyterhub import TokenAuth
     from clinder.launch.events import Event
     from clinder.local import EmbeddedHub
     from clinder.session import Session, SessionStatus
@@ -54,6 +55,7 @@ _HOMES = {
     "SessionGone": "errors",
     "SessionStatus": "session",
     "SessionUnreachable": "errors",
+    "TokenAuth": "jupyterhub",
     "UsageError": "errors",
     "WrongToken": "errors",
 }
@@ -76,6 +78,7 @@ __all__ = [
     "SessionGone",
     "SessionStatus",
     "SessionUnreachable",
+    "TokenAuth",
     "UsageError",
     "WrongToken",
     "__version__",

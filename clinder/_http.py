@@ -34,6 +34,9 @@ NETWORK_ERRORS = (
 )
 
 
+# What a redirect to another origin keeps: of the cookies requests itself chooses those that are for it.
+_PLAIN_HEADERS = {"accept", "accept-encoding", "connection", "cookie", "proxy-authorization", "user-agent"}
+
 # How often a wait for the network looks for a reason to end, in seconds.
 TICK = 0.05
 
@@ -71,7 +74,10 @@ class Client(requests.Session):
         self.mount("https://", _Adapter(self._keep))
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Send none after a redirect either."""
+        """Send to another origin than the one that redirects nothing that an auth object may have added."""
+        if origin(prepared_request.url or "") != origin(response.url):
+            for name in [name for name in prepared_request.headers if name.lower() not in _PLAIN_HEADERS]:
+                del prepared_request.headers[name]
 
     def interruptible(self, work: Callable[[], _T], check: Callable[[], None]) -> _T:
         """Return the result of work, done in a thread. ``check`` is called meanwhile; what it raises ends the work."""
@@ -178,6 +184,12 @@ def proxy_of(url: str) -> str:
     names = [name for name, value in os.environ.items() if name.lower().endswith("_proxy") and value == proxy]
     shown = re.sub(r"//[^/]*@", "//...@", proxy[:500])
     return f"{shown} (from {names[0]})" if names else shown
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def is_loopback(url: str) -> bool:

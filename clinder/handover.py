@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # these import an HTTP library, for which neither --version n
     from clinder.hub import BinderHub
     from clinder.launch.events import Event
     from clinder.session import Session
-    from clinder.target.target import Target
+    from clinder.target.target import Target, Tokens
 
 
 @contextmanager
@@ -27,14 +27,14 @@ def launched(
     *,
     timeout: float,
     on_event: "Callable[[Event], None]",
-    build_token: str | None = None,
+    tokens: "Tokens",
 ) -> "Iterator[Session]":
     """Launch a target. The block gets its session, and has to hand it over or to stop it; signals are deferred in it.
 
     Raises what `BinderHub.launch` raises, and `Signalled` when a signal ended the launch; if a server may be left, the
     ``__cause__`` of either is a `SessionError` that says so.
     """
-    with _hubs(target, build_token) as (hub, *others):
+    with _hubs(target, tokens) as (hub, *others):
         with deferred(signals):
             session = hub.launch(
                 target.spec,
@@ -61,14 +61,21 @@ def deferred(signals: Signals) -> "Iterator[None]":
 
 
 @contextmanager
-def _hubs(target: "Target", build_token: str | None) -> "Iterator[list[BinderHub]]":
+def _hubs(target: "Target", tokens: "Tokens") -> "Iterator[list[BinderHub]]":
     if target.hubs == ("local",):
         from clinder.local import EmbeddedHub
 
         with EmbeddedHub(target.directory) as hub:
             yield [hub]
         return
-    yield target.open_hubs(build_token)
+    yield target.open_hubs(tokens)
+
+
+def which_token(session: "Session") -> str:
+    """Say which token a session is handed over with, when that is not the usual one; else return nothing."""
+    if session.hub_token != session.token:
+        return ""
+    return "the session is opened by the hub token, which opens more than this session: treat JUPYTER_TOKEN as that"
 
 
 def hand_over(

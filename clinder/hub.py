@@ -16,9 +16,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlencode, urljoin
 
 from requests.cookies import RequestsCookieJar
+from requests.models import PreparedRequest
 
-from clinder._http import Client, proxy_of
+from clinder._http import Client, origin, proxy_of
 from clinder.errors import DeadlineExceeded, LaunchCancelled, SessionError, SessionUnreachable, UsageError, WrongToken
+from clinder.jupyterhub import find_jupyterhub, servers_of, token_of
 from clinder.launch import stream, verdict
 from clinder.launch.cancellation import Cancellation, CancelRequested, DeadlinePassed
 from clinder.launch.events import Event
@@ -57,11 +59,20 @@ class BinderHub:
     """A BinderHub, by its URL (with a path prefix if it has one).
 
     ``build_token`` is sent to the hub with each request and lifts its rate limit. ``silence`` is how many seconds
-    without a single byte, keepalives included, mean a dead connection. Raises `UsageError` for a URL, a token or a
-    number that can't be used.
+    without a single byte, keepalives included, mean a dead connection. ``auth`` is for a hub with a login: an auth
+    object of requests (`TokenAuth`, with an API token of its JupyterHub), applied to requests to the hub's own origin
+    alone. Raises `UsageError` for a URL, a token or a number that can't be used.
     """
 
-    def __init__(self, url: str, *, build_token: str | None = None, silence: float = SILENCE) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        auth: Callable[[PreparedRequest], PreparedRequest] | None = None,
+        build_token: str | None = None,
+        silence: float = SILENCE,
+    ) -> None:
+        self.auth = auth
         self.url = check_url(url, "a BinderHub's URL")
         if not silence > 0:
             raise UsageError(f"The silence must be more than 0 seconds, not {silence:g}.")
@@ -144,7 +155,8 @@ class BinderHub:
         Each keeps images of its own (``GET active_hosts``, mybinder.org-deploy). Takes five seconds at most.
         """
         urls = member_urls(stream.get_members(self.url, Cancellation(float("inf"))))
-        return [BinderHub(url, build_token=self._build_token, silence=self.silence) for url in urls]
+        own = {url: self.auth for url in urls if origin(url) == origin(self.url)}
+        return [BinderHub(url, auth=own.get(url), build_token=self._build_token, silence=self.silence) for url in urls]
 
     def build_url(self, spec: RepoSpec) -> str:
         """Return the URL of the build stream, build token included."""
@@ -206,6 +218,8 @@ class _Asking(Generic[_Result]):
         log.debug("asking %s", hide_tokens(address))
         self.course = Course()
         with Client(self._cookies) as http:
+            if hub.auth and origin(address) == origin(hub.url):
+                http.auth = hub.auth
             outcome = stream.attempt(http, address, hub.silence, self.cancellation, self._show)
         self.course = outcome.course
         return outcome
@@ -229,6 +243,9 @@ class _Asking(Generic[_Result]):
         try:
             self._show(event)
             self._look(session)
+        except WrongToken as error:
+            self._stop(session, error)
+            return verdict.not_opened(responder, error.message, place)
         except SessionError as error:
             self._stop(session, error)
             return verdict.no_answer(responder, error.message)
@@ -239,22 +256,42 @@ class _Asking(Generic[_Result]):
         return session
 
     def _look(self, session: Session) -> None:
-        """See the session answer: a container may have crashed since. Raises `SessionError`, or the reason to end."""
+        """See the session answer: a container may have crashed since. Raises `SessionError`, or the reason to end.
+
+        On a hub with a login it may be the hub's token that opens the server, and not the one in ``ready``.
+        """
+        session.hub_token = self._hub_token_for(session)
         until = time.monotonic() + _LOOK_TIMEOUT
         while True:
             try:
                 status_of(session, max(1.0, until - time.monotonic()), self.cancellation.check)
                 return
             except WrongToken:
-                raise
+                if session.hub_token in (None, session.token):
+                    raise
+                session.token = session.hub_token
+                continue
             except SessionError:
                 if time.monotonic() >= until:
                     raise
             self.cancellation.sleep(_LOOK_PAUSE)
 
+    def _hub_token_for(self, session: Session) -> str | None:
+        """Return the token of the hub that launched a session, if it may go there: to the hub, or to its JupyterHub.
+
+        What a stream says is not enough to send it elsewhere: a build's log is part of that.
+        """
+        token = self.route.here.hub_token
+        if not token or origin(session.url) == origin(self.route.here.hub):
+            return token
+        jupyterhub = self._find_jupyterhub()
+        return token if jupyterhub and origin(jupyterhub) == origin(session.url) else None
+
     def _go_on(self, failure: Verdict, outcome: Outcome, began: float) -> None:
         """Go to where to ask next, and wait until then. Raises the final error, or the reason to end."""
         log.info("%s (%s: %s)", failure.what, failure.row.name, failure.fault)
+        if failure.row is verdict.RUNNING:
+            failure = verdict.with_servers(failure, self._own_servers())
         now = time.monotonic()
         again_at = outcome.address if outcome.is_stream else ""
         budget = Budget.parse(outcome.headers, time.time())
@@ -266,6 +303,18 @@ class _Asking(Generic[_Result]):
         log.info("next: %s in %.1f s", self.route.here.url, self.route.pause)
         self._show(Event("retrying", self.route.news, {}))
         self.cancellation.sleep(self.route.pause)
+
+    def _own_servers(self) -> list[str]:
+        """Return the servers that the token's user has already."""
+        token = self.route.here.hub_token
+        jupyterhub = self._find_jupyterhub() if token else None
+        return servers_of(jupyterhub, token, self.cancellation.check) if jupyterhub and token else []
+
+    def _find_jupyterhub(self) -> str | None:
+        """Return the URL of the hub's JupyterHub, unless what is sent there could be read on the way, as on none."""
+        hub = self.route.here.hub
+        jupyterhub = find_jupyterhub(hub, self.cancellation.check)
+        return jupyterhub if jupyterhub and origin(jupyterhub)[0] in (origin(hub)[0], "https") else None
 
     def _stop(self, session: Session, reason: BaseException | None = None) -> None:
         """Stop a server that nobody will use, and tell what became of it; a failure becomes the reason's cause."""
@@ -297,7 +346,8 @@ class _Asking(Generic[_Result]):
         """Give an event to the caller, without the tokens in its words. An exception of the caller's is kept."""
         if self._on_event is None:
             return
-        tokens = (self.route.here.build_token, event.data.get("token") if event.phase == "ready" else None)
+        place = self.route.here
+        tokens = (place.build_token, place.hub_token, event.data.get("token") if event.phase == "ready" else None)
         if any(tokens):
             event = event._replace(message=hide_tokens(event.message, *filter(_is_text, tokens)))
         try:
@@ -358,7 +408,8 @@ def _to_its_end(asking: _Asking[_Result], timeout: float) -> _Result:
 
 def _place(hub: BinderHub, address: str, spec: RepoSpec) -> Place:
     """Return what is asked of a hub for a spec, at the address of its stream."""
-    return Place(hub.url, hub.url, address.removeprefix(hub.url), str(spec), hub._build_token, proxy_of(hub.url))
+    path, token = address.removeprefix(hub.url), token_of(hub.auth, hub.url) if hub.auth else None
+    return Place(hub.url, hub.url, path, str(spec), hub._build_token, proxy_of(hub.url), token, bool(hub.auth))
 
 
 def _session(data: Mapping[str, Any], spec: RepoSpec, hub: str, responder: str) -> Session:

@@ -11,7 +11,7 @@ from clinder.handover import deferred
 if TYPE_CHECKING:  # these import an HTTP library, for which neither --version nor --help should wait
     from clinder.hub import BinderHub, Image
     from clinder.launch.events import Event
-    from clinder.target.target import Target
+    from clinder.target.target import Target, Tokens
 
 
 class Built(NamedTuple):
@@ -31,12 +31,12 @@ class Built(NamedTuple):
 
 
 def hubs_to_build(
-    target: "Target", build_token: str | None, tell: Callable[[str], None], *, all_members: bool
+    target: "Target", tokens: "Tokens", tell: Callable[[str], None], *, all_members: bool
 ) -> "list[BinderHub]":
     """Return the hubs that are to have the image, each once: those of the target, or each one's members."""
     if target.hubs == ("local",):
         raise UsageError("local builds no image.", "Give the URL of a BinderHub.")
-    hubs = target.open_hubs(build_token)
+    hubs = target.open_hubs(tokens)
     if all_members:
         hubs = [member for hub in hubs for member in _members(hub, tell)]
     return list({hub.url: hub for hub in hubs}.values())

@@ -15,17 +15,17 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import Enum
 from types import TracebackType
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 import requests
-from requests.auth import AuthBase
-from requests.models import PreparedRequest
 
 from clinder._http import NETWORK_ERRORS, Client, caused_by, describe, is_loopback, proxies, sleep_unless
 from clinder.errors import SessionError, SessionGone, SessionUnreachable, UsageError, WrongToken
+from clinder.jupyterhub import TokenAuth, check_token, remove_server
 from clinder.spec import RepoSpec, check_url
 from clinder.text import one_line
 
@@ -37,7 +37,6 @@ _MAX_LOCATION = 4000
 _MAX_ETAG = 200
 _MOST_COUNTED = 1 << 60  # an exabyte
 _MOST_KERNELS = 100  # that are read of a list
-_MAX_TOKEN = 4096  # characters; JupyterHub's have 32, a JWT some hundred
 
 
 class KernelStatus(NamedTuple):
@@ -83,7 +82,9 @@ class Session:
 
     That is the ``hub``'s URL, the ``spec`` that was asked for, the ``image``, the commit the ref stood for
     (``resolved_ref``) and the link that launches the very same in a browser (``launch_url``), each None if not known;
-    and what would have been launched if no image had been reused (``instead_of``), None if nothing else.
+    and what would have been launched if no image had been reused (``instead_of``), None if nothing else. ``hub_token``
+    is the API token of the JupyterHub that a hub with a login was given: the same as ``token`` where that alone opens
+    the server.
 
     As a context manager it stops the server when the block is left, whether by an exception or not; what stop() raises
     comes out of a block without an exception, and is a warning after one. A ``url`` that is not http(s) or a ``token``
@@ -102,18 +103,14 @@ class Session:
         launch_url: str | None = None,
     ) -> None:
         self.url = check_url(url, "a session's URL", secret=True)
-        if not re.fullmatch(r"[!-~]+", token[: _MAX_TOKEN + 1]) or len(token) > _MAX_TOKEN:
-            raise UsageError(
-                "The token is empty or too long, or has blanks or control characters in it.",
-                "Expected visible ASCII characters.",
-            )
-        self.token = token
+        self.token = check_token(token, "The token")
         self.hub = hub
         self.spec = spec
         self.image = image
         self.resolved_ref = resolved_ref
         self.launch_url = launch_url
         self.instead_of: RepoSpec | None = None
+        self.hub_token: str | None = None
 
     def __repr__(self) -> str:  # without the token
         return f"Session({self.url!r}, hub={self.hub!r}, spec={self.spec!r})"
@@ -310,7 +307,11 @@ def stop_server(session: Session, timeout: float, check: Callable[[], None] | No
     if answer.is_gone or (answer.status == 403 and asker.ask("GET", "api").is_gone):
         return False
     # A page with status 200 is somebody's login or error page; jupyter-server's own answer is empty.
-    if answer.status in (200, 204) and not answer.is_page:
+    has_ended = answer.status in (200, 204) and not answer.is_page
+    if answer.is_jupyterhubs or session.hub_token:
+        with suppress(SessionError):  # it is too late for that
+            has_ended |= remove_server(session.url, session.hub_token or session.token, asker.check)
+    if has_ended:
         return True
     raise _refusal(session, answer)
 
@@ -358,7 +359,7 @@ class _Asker:
             except SessionUnreachable:
                 if is_last or time.monotonic() >= self._deadline:
                     raise
-            sleep_unless(min(1.0, began + patience - time.monotonic()), self._check)
+            sleep_unless(min(1.0, began + patience - time.monotonic()), self.check)
 
     def ask_for_json(self, path: str) -> Any:
         """Return what the server says there, None if it does not say that now. It is asked once."""
@@ -368,7 +369,8 @@ class _Asker:
             return None
         return answer.json if answer.status == 200 else None
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise what ends the call, if something does."""
         if self._also_check is not None:
             self._also_check()
         if time.monotonic() >= self._deadline:
@@ -382,7 +384,7 @@ class _Asker:
         url = self._session.url
         try:
             with Client() as http:
-                return http.interruptible(lambda: self._request(http, method, path, etag), self._check)
+                return http.interruptible(lambda: self._request(http, method, path, etag), self.check)
         except NETWORK_ERRORS as error:
             if is_loopback(url) and caused_by(error, ConnectionRefusedError):
                 return _CLOSED_PORT
@@ -396,7 +398,7 @@ class _Asker:
         with http.request(
             method,
             url + path,
-            auth=_TokenAuth(self._session.token),
+            auth=TokenAuth(self._session.token),
             headers={"Accept": "application/json", **({"If-None-Match": etag} if etag else {})},
             timeout=(min(self._timeout, 5), self._timeout + 1),  # the deadline comes first
             proxies=proxies(url),
@@ -429,6 +431,8 @@ class _Answer:
         self.etag = etag if re.fullmatch(r'(W/)?"[!#-~]*"', etag) else ""  # as RFC 9110 has it: it will be sent back
         # jupyter-server's empty answers are called HTML as well.
         self.is_page = headers.get("Content-Type", "").lower().startswith("text/html") and bool(body.strip())
+        # A server of JupyterHub's own kind (jupyterhub-singleuser), which JupyterHub's API tokens open.
+        self.is_jupyterhubs = "X-JupyterHub-Version" in headers
         self.may_be_gone = status == 503 and (b"JupyterHub" in body or b"/hub/" in body)
         location = headers.get("Location", "")[:_MAX_LOCATION].partition("?")[0]
         # A server that runs says 404 as well, with a page of its own, to an address that is not quite its own.
@@ -450,14 +454,3 @@ def _as_text(value: Any) -> str:
 
 def _as_count(value: Any) -> int:
     return int(value) if isinstance(value, int) and abs(value) <= _MOST_COUNTED else 0
-
-
-class _TokenAuth(AuthBase):
-    """Jupyter's header; as an auth object it also keeps requests from sending what ~/.netrc has for the host."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers["Authorization"] = f"token {self._token}"
-        return request

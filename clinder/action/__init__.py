@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from clinder._signals import Signalled, Signals
 from clinder.action.files import read_session, reserve_for_act, write_session
-from clinder.action.inputs import Inputs, build_token, read_inputs
+from clinder.action.inputs import Inputs, read_inputs, read_tokens
 from clinder.action.log import Log
 from clinder.action.reason import find_reason
 from clinder.action.summary import summarise, summarise_failure, summarise_images, write_summary
@@ -25,7 +25,7 @@ from clinder.errors import (
     SessionError,
     UsageError,
 )
-from clinder.handover import hand_over, launched, stop_session
+from clinder.handover import hand_over, launched, stop_session, which_token
 from clinder.images import build_image, exit_code, hubs_to_build
 from clinder.session import Session, look_at
 from clinder.target.target import Target
@@ -88,7 +88,7 @@ def _call(log: Log, signals: Signals) -> int:
 
 
 def _read_inputs(log: Log) -> Inputs:
-    if token := build_token():
+    for token in filter(None, read_tokens()):
         log.mask(token)
     reserve_for_act()
     return read_inputs()
@@ -107,7 +107,7 @@ def _run(inputs: Inputs, target: Target, log: Log, signals: Signals) -> int:
 def _build(inputs: Inputs, target: Target, log: Log, signals: Signals) -> int:
     """Make sure that each hub has the image; return the exit code."""
     several = []
-    for hub in hubs_to_build(target, inputs.build_token, log.say, all_members=inputs.all_members):
+    for hub in hubs_to_build(target, inputs.tokens, log.say, all_members=inputs.all_members):
         log.say(f"the image on {hub.url}")
         log.deadline = monotonic() + inputs.timeout
         built = build_image(hub, target, signals, timeout=inputs.timeout, on_event=log.show)
@@ -129,12 +129,12 @@ def _start(inputs: Inputs, target: Target, log: Log, signals: Signals) -> None:
         log.deliver_masks()
         write_session(session)
 
-    with launched(
-        target, signals, timeout=inputs.timeout, on_event=log.show, build_token=inputs.build_token
-    ) as session:
+    with launched(target, signals, timeout=inputs.timeout, on_event=log.show, tokens=inputs.tokens) as session:
         hand_over(session, signals, deliver, log.say)
     log.close_group()
     log.say(f"ready: {session.url}")
+    if words := which_token(session):
+        log.say(words)
     write_summary(summarise(session, log.durations))
 
 

@@ -11,8 +11,9 @@ from actions_toolkit import core
 from clinder.duration import parse_duration
 from clinder.errors import UsageError
 from clinder.hub import DEFAULT_TIMEOUT
+from clinder.jupyterhub import check_token
 from clinder.spec import RepoSpec, parse_hub, provider_named
-from clinder.target.target import Target, resolve_target
+from clinder.target.target import Target, Tokens, resolve_target
 
 
 class Inputs(NamedTuple):
@@ -27,7 +28,7 @@ class Inputs(NamedTuple):
     repo: str | None
     ref: str | None
     provider: str | None
-    build_token: str | None
+    tokens: Tokens
     timeout: float
     directory: Path
     reuse_image: bool
@@ -50,9 +51,9 @@ class Inputs(NamedTuple):
         )
 
 
-def build_token() -> str | None:
-    """Return the build token, which is to be masked before anything else is done."""
-    return core.get_input("build-token") or None
+def read_tokens() -> Tokens:
+    """Return the tokens for the hub, which are to be masked before anything else is done."""
+    return Tokens(core.get_input("build-token") or None, core.get_input("hub-token") or None)
 
 
 def read_inputs() -> Inputs:
@@ -67,6 +68,10 @@ def read_inputs() -> Inputs:
     with _blamed("all-members"):
         if booleans[3] and not booleans[2]:
             raise UsageError("A session needs one hub.", "Set build-only too, or leave both out.")
+    tokens = read_tokens()
+    with _blamed("hub-token"):
+        if tokens.hub:
+            check_token(tokens.hub, "It")
     with _blamed("provider"):
         if provider and provider_named(provider) and not repo:
             raise UsageError("It says how to read repo, which is empty.", "Set repo too, or leave both empty.")
@@ -77,7 +82,7 @@ def read_inputs() -> Inputs:
             (spec or RepoSpec("any/repository")).at(ref)
     with _blamed("working-directory"):
         directory = _parse_directory(core.get_input("working-directory"))
-    return Inputs(hubs, fallback_hubs, repo, ref, provider, build_token(), timeout, directory, *booleans)
+    return Inputs(hubs, fallback_hubs, repo, ref, provider, tokens, timeout, directory, *booleans)
 
 
 def _read_hubs(name: str) -> tuple[str, ...]:

@@ -295,6 +295,11 @@ def _add_options(command: argparse.ArgumentParser, deadline: str) -> None:
         help="exempts from the hub's rate limit (default: $CLINDER_BUILD_TOKEN, which others on the machine don't see)",
     )
     command.add_argument(
+        "--hub-token-file",
+        metavar="PATH",
+        help="for a hub with a login: a file with an API token of its JupyterHub (default: $CLINDER_HUB_TOKEN)",
+    )
+    command.add_argument(
         "--reuse-image",
         action="store_true",
         help="launch the newest commit that changed the environment, whose image the hub most likely has",

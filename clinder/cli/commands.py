@@ -16,14 +16,14 @@ from clinder.cli.output import write_result
 from clinder.cli.plan import as_json, check_format, show_plan
 from clinder.cli.progress import Progress
 from clinder.errors import ClinderError, SessionError, UsageError
-from clinder.handover import hand_over, launched, stop_session
+from clinder.handover import hand_over, launched, stop_session, which_token
 from clinder.images import Built, build_image, exit_code, hubs_to_build
 from clinder.spec import RepoSpec
 from clinder.text import escape_ci_commands, one_line
 
 if TYPE_CHECKING:
     from clinder.session import Session, SessionStatus
-    from clinder.target.target import Target
+    from clinder.target.target import Target, Tokens
 
 # Stopping goes on for so many seconds after a signal, for that is half of the work already.
 _STOP_AFTER_SIGNAL = 3.0
@@ -33,7 +33,7 @@ def start(args: argparse.Namespace, signals: Signals, progress: Progress) -> int
     """Start a session and print its address."""
     target = _target(args, args.hub, args.fallback_hubs)
     if args.dry_run:
-        return show_plan(args, target, signals)
+        return show_plan(args, target, _tokens(args), signals)
     if sys.stdout is None:
         raise ClinderError("Standard output is closed: the session's address could not be written.")
     with _session_launched(target, args, signals, progress) as session:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
         check_installed()
     target = _target(args, args.hub, args.fallback_hubs)
     if args.dry_run:
-        return show_plan(args, target, signals, args.command_line)
+        return show_plan(args, target, _tokens(args), signals, args.command_line)
     for attempt in range(1, args.attempts + 1):
         if attempt > 1:
             progress.note(f"starting another session: attempt {attempt} of {args.attempts}")
@@ -90,13 +90,13 @@ def build(args: argparse.Namespace, signals: Signals, progress: Progress) -> int
 
     target = _target(args, args.hubs[0] if args.hubs else None, args.hubs[1:])
     if args.dry_run:
-        return show_plan(args, target, signals)
+        return show_plan(args, target, _tokens(args), signals)
     timeout = args.timeout or DEFAULT_TIMEOUT
     tell = progress.note if not args.quiet else lambda _: None
     for line in target.lines:
         tell(line)
     several = []
-    for hub in hubs_to_build(target, args.build_token, tell, all_members=args.all_members):
+    for hub in hubs_to_build(target, _tokens(args), tell, all_members=args.all_members):
         tell(f"the image on {hub.url}")
         progress.deadline = time.monotonic() + timeout
         built = build_image(hub, target, signals, timeout=timeout, on_event=progress.show)
@@ -222,9 +222,28 @@ def _session_launched(
         for line in target.lines:
             progress.note(line)
     progress.deadline = time.monotonic() + timeout
-    with launched(target, signals, timeout=timeout, on_event=progress.show, build_token=args.build_token) as session:
+    tokens = _tokens(args)
+    with launched(target, signals, timeout=timeout, on_event=progress.show, tokens=tokens) as session:
+        if not args.quiet and (words := which_token(session)):
+            progress.note(words)
         progress.pause()
         yield session
+
+
+def _tokens(args: argparse.Namespace) -> "Tokens":
+    """Return the tokens for the hub. The hub token is in a file or in the environment, never on a command line."""
+    from clinder.target.target import Tokens
+
+    token = os.environ.get("CLINDER_HUB_TOKEN")
+    if args.hub_token_file:
+        try:
+            with open(args.hub_token_file, "rb") as file:  # noqa: PTH123  (a pipe is fine as well)
+                token = file.read(_MOST_INPUT).decode("latin-1").strip()
+        except OSError as error:
+            raise UsageError(f"The file of the hub token can't be read: {error.strerror}.") from None
+        if not token:
+            raise UsageError("The file of the hub token is empty.")
+    return Tokens(args.build_token, token or None)
 
 
 _NOT_LOCAL = {

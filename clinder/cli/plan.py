@@ -12,7 +12,7 @@ from clinder.text import escape_ci_commands
 
 if TYPE_CHECKING:
     from clinder.spec import RepoSpec
-    from clinder.target.target import Target
+    from clinder.target.target import Target, Tokens
 
 
 def check_format(args: argparse.Namespace) -> None:
@@ -23,12 +23,14 @@ def check_format(args: argparse.Namespace) -> None:
         )
 
 
-def show_plan(args: argparse.Namespace, target: "Target", signals: Signals, command: list[str] | None = None) -> int:
+def show_plan(
+    args: argparse.Namespace, target: "Target", tokens: "Tokens", signals: Signals, command: list[str] | None = None
+) -> int:
     """Print what a command would do with a target, as text or as an object; return the exit code."""
     from clinder.hub import DEFAULT_TIMEOUT
 
     if target.hubs != ("local",):
-        target.open_hubs(args.build_token)  # which checks the token
+        target.open_hubs(tokens)  # which checks the tokens
     plan = make_plan(target, args.timeout or DEFAULT_TIMEOUT, command)
     others = "and on" if args.name == "build" else "then"
     write_result(as_json(plan) if args.format == "json" else escape_ci_commands(as_text(plan, others)), signals)

@@ -13,7 +13,7 @@ a hub says, and what clinder does" (docs/reference/what-a-hub-says.md), and a te
 
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from socket import EAI_NONAME, gaierror
@@ -72,6 +72,8 @@ class Place(NamedTuple):
     spec: str
     build_token: str | None = None
     proxy: str = ""  # the variable that names a proxy for it, and the proxy
+    hub_token: str | None = None  # the API token of a hub with a login
+    has_login: bool = False  # whether clinder sends that, or another proof of who asks
 
 
 class Verdict(NamedTuple):
@@ -138,6 +140,13 @@ class _Facts(NamedTuple):
         return re.search(pattern, strip_ansi(end), re.IGNORECASE) is not None
 
     @property
+    def asks_for_login(self) -> bool:
+        """Whether the hub asks who it is: an event or an answer, or a login page."""
+        if self.failed:
+            return self.code == 401 or (self.code == 403 and self.says(r"^(?:forbidden\W*)?$"))
+        return self.answered and (self.outcome.status in (401, 403) or _is_login_page(self.outcome))
+
+    @property
     def is_build(self) -> bool:
         """Whether it failed in the build: the build had begun and the image was not there yet."""
         course = self.outcome.course
@@ -146,7 +155,11 @@ class _Facts(NamedTuple):
 
 _OTHER_HUB = "Use another hub, or ask its operators."
 _NO_HUB = "Is that the URL of a BinderHub (like https://mybinder.org/)?"
-_LOGIN = "This hub needs a login, which clinder does not have. " + _OTHER_HUB
+_LOGIN = "This hub needs a login: set CLINDER_HUB_TOKEN (the Action's hub-token) to an API token of its JupyterHub."
+_REFUSED = (
+    "The hub does not accept the token of CLINDER_HUB_TOKEN (the Action's hub-token). It is of another JupyterHub, it "
+    "has expired, or its user may not use this hub: it needs the scope access:services!service=binder."
+)
 _FAULT_OF_HUB = "This is a fault of the hub. Try later or on another hub, or tell its operators."
 LATER = "Try later, with a longer timeout, or on another hub."
 _CORRECT = "The last lines of the build's log are above: correct the repository's environment."
@@ -178,6 +191,15 @@ def _always(facts: _Facts) -> bool:  # noqa: ARG001
 def _never(facts: _Facts) -> bool:  # noqa: ARG001
     return False
 
+
+# Of a hub with a login. Its hint names the servers, where the token may know them.
+RUNNING = Row(
+    "running-server",
+    "User X already has a running server / has the maximum of N named servers (409)",
+    "user",
+    lambda f: f.failed and (f.code == 409 or f.says(r"already has a running server|maximum of \d+ named servers")),
+    "Stop a server of this user, on the page hub/home of the hub's JupyterHub or with clinder stop, and try again.",
+)
 
 # The first row that matches counts.
 ROWS: tuple[Row, ...] = (
@@ -240,22 +262,20 @@ ROWS: tuple[Row, ...] = (
         "This hub can't launch from that provider. " + _OTHER_HUB,
     ),
     Row(
+        "token-refused",
+        "the same as in the next row, to a request with a token; user X is not allowed",
+        "hub",
+        lambda f: f.place.has_login and (f.asks_for_login or f.says(r"^\w+ \S{1,300} is not allowed\W*$")),
+        _REFUSED,
+    ),
+    Row(
         "login",
         "Forbidden (event 401 or 403); HTTP 401 or 403; a login page",
         "hub",
-        lambda f: (
-            (f.failed and (f.code == 401 or (f.code == 403 and f.says(r"^(?:forbidden\W*)?$"))))
-            or (f.answered and (f.outcome.status in (401, 403) or _is_login_page(f.outcome)))
-        ),
+        lambda f: f.asks_for_login,
         _LOGIN,
     ),
-    Row(
-        "running-server",
-        "User X already has a running server / has the maximum of N named servers (409)",
-        "user",
-        lambda f: f.failed and (f.code == 409 or f.says(r"already has a running server|maximum of \d+ named servers")),
-        "Stop a server of this user on the hub's own page (hub/home), and try again.",
-    ),
+    RUNNING,
     Row(
         "no-build-only",
         "Building but not launching is not permitted (clinder build)",
@@ -535,6 +555,13 @@ NO_ANSWER = Row(
     Limit(in_all=4),
     HubUnavailable,
 )
+NOT_OPENED = Row(
+    "session-refuses-token",
+    "ready, and no token opens the session, on a hub with a login",
+    "user",
+    _never,
+    "Give the token of CLINDER_HUB_TOKEN (the Action's hub-token) the scope access:servers!user, or of its user.",
+)
 
 
 def of(outcome: Outcome, place: Place) -> Verdict:
@@ -559,6 +586,21 @@ def no_answer(responder: str, why: str) -> Verdict:
     return Verdict(NO_ANSWER, f"{responder} launched a server that does not answer. {why}", NO_ANSWER.hint)
 
 
+def not_opened(responder: str, why: str, place: Place) -> Verdict:
+    """Return the verdict of a session that was launched and accepts no token."""
+    if not place.has_login:
+        return no_answer(responder, why)
+    return Verdict(NOT_OPENED, f"{responder} launched a server that accepts no token. {why}", NOT_OPENED.hint)
+
+
+def with_servers(verdict: Verdict, urls: Sequence[str]) -> Verdict:
+    """Return the verdict of a user who has servers already, with these in its hint."""
+    if not urls:
+        return verdict
+    how = f"JUPYTER_BASE_URL={urls[0]} JUPYTER_TOKEN=$CLINDER_HUB_TOKEN clinder stop"
+    return verdict._replace(hint=f"Stop one and try again: {how}\nThis user has: {', '.join(urls)}")
+
+
 def find_responder(outcome: Outcome, place: Place) -> str:
     """Return the place that was asked, or the member of a federation that it redirects to."""
     address = outcome.address
@@ -568,7 +610,7 @@ def find_responder(outcome: Outcome, place: Place) -> str:
 def _facts(outcome: Outcome, place: Place) -> _Facts:
     event = outcome.event
     said = strip_ansi(event.message).strip() if event else outcome.said
-    said = _shortened(hide_tokens(said, place.build_token))
+    said = _shortened(hide_tokens(said, place.build_token, place.hub_token))
     code = event.data.get("status_code") if event else None
     return _Facts(outcome, place, find_responder(outcome, place), said, code if isinstance(code, int) else None)
 

@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from clinder.target.checkout import Checkout
 
 
+class Tokens(NamedTuple):
+    """What the first hub is sent: a token that lifts its rate limit, and an API token where it needs a login."""
+
+    build: str | None = None
+    hub: str | None = None
+
+
 class Target(NamedTuple):
     """What will be launched and where, decided.
 
@@ -45,16 +52,20 @@ class Target(NamedTuple):
     directory: str | None = None
     sources: tuple[str, str, str] = ("", "", "")
 
-    def open_hubs(self, build_token: str | None) -> "list[BinderHub]":
-        """Return the hubs. The build token is for the first of them, and for none that a file of the project named."""
+    def open_hubs(self, tokens: Tokens) -> "list[BinderHub]":
+        """Return the hubs. Tokens are for the first of them, and for none that a file of the project named."""
         from clinder.hub import BinderHub
+        from clinder.jupyterhub import TokenAuth
 
-        if build_token and self.hub_inferred:
-            raise UsageError(
-                f"The build token is not sent to {self.hubs[0]}, which myst.yml named.",
-                "A token is good for one hub: name that, too.",
-            )
-        return [BinderHub(url, build_token=None if n else build_token) for n, url in enumerate(self.hubs)]
+        for name, token in zip(("build", "hub"), tokens, strict=True):
+            if token and self.hub_inferred:
+                raise UsageError(
+                    f"The {name} token is not sent to {self.hubs[0]}, which myst.yml named.",
+                    "A token is good for one hub: name that, too.",
+                )
+        auth = TokenAuth(tokens.hub) if tokens.hub else None
+        first, *others = self.hubs
+        return [BinderHub(first, build_token=tokens.build, auth=auth), *map(BinderHub, others)]
 
 
 def resolve_target(

@@ -5,7 +5,7 @@ To write its table anew: ``python -m tests.docs.test_hub_words``.
 
 from pathlib import Path
 
-from clinder.launch.verdict import NO_ANSWER, ROWS, UNUSABLE, Row
+from clinder.launch.verdict import NO_ANSWER, NOT_OPENED, ROWS, UNUSABLE, Row
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "what-a-hub-says.md"
 BEGIN, END = "<!-- table -->\n", "<!-- end of the table -->"
@@ -27,7 +27,7 @@ def table() -> str:
     """Return the table as Markdown."""
     rows = [
         f"| {row.seen.replace('|', '/')} | {limits(row)} | {row.hint.replace('{proxy}', 'PROXY (from VARIABLE)')} |"
-        for row in (*ROWS, UNUSABLE, NO_ANSWER)
+        for row in (*ROWS, UNUSABLE, NO_ANSWER, NOT_OPENED)
     ]
     return "\n".join(["", "| what the hub says | fault | what to do |", "|---|---|---|", *rows, "", ""])
 

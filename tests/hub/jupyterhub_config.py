@@ -51,11 +51,12 @@ c.JupyterHub.bind_url = settings["jupyterhub_url"]
 c.JupyterHub.hub_bind_url = f"http://127.0.0.1:{settings['hub_port']}"
 c.JupyterHub.db_url = "sqlite:///:memory:"  # users of an earlier run must not come back
 c.JupyterHub.last_activity_interval = 1  # how often it asks the proxy which servers were used
-c.JupyterHub.authenticator_class = "null"  # nobody logs in: BinderHub makes its users up
+# Nobody logs in: BinderHub makes its users up, or gets the token of one.
+c.JupyterHub.authenticator_class = "dummy" if settings["login"] else "null"
 c.ConfigurableHTTPProxy.command = [settings["proxy"]]
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings['proxy_api_port']}"
 
-c.JupyterHub.spawner_class = SessionSpawner
+c.JupyterHub.spawner_class = SimpleLocalProcessSpawner if settings["login"] else SessionSpawner
 c.SimpleLocalProcessSpawner.home_dir_template = str(Path.cwd() / "users" / "{username}")
 c.Spawner.poll_interval = 1  # by default the route of a session that has ended lives on for half a minute
 c.LocalProcessSpawner.interrupt_timeout = c.LocalProcessSpawner.term_timeout = 5
@@ -72,5 +73,10 @@ c.JupyterHub.services = [
 ]
 c.JupyterHub.load_roles = [
     {"name": "binder", "services": ["binder"], "scopes": ["admin:users", "admin:servers"]},
-    {"name": "harness", "services": ["harness"], "scopes": ["admin:users", "admin:servers"]},
+    {"name": "harness", "services": ["harness"], "scopes": ["admin:users", "admin:servers", "tokens"]},
 ]
+if settings["login"]:
+    c.JupyterHub.load_roles += [{"name": "user", "scopes": ["self", "access:services!service=binder"]}]
+    c.JupyterHub.allow_named_servers = True
+    c.Spawner.cmd = [sys.executable, "-m", "jupyterhub.singleuser"]
+    c.Spawner.args = ["--ServerApp.allow_root=True"]  # containers run tests as root

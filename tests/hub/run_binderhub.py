@@ -20,7 +20,7 @@ CONFIG = Path(__file__).with_name("binderhub_config.py")
 
 def listen(base_url: str, host: str, port: int) -> None:
     """What BinderHub.start() does, which listens on all addresses."""
-    app = BinderHub(base_url=base_url, config_file=str(CONFIG))
+    app = BinderHub(base_url=base_url, config_file=str(CONFIG), use_named_servers=base_url == "/")
     app.initialize([])
     HTTPServer(app.tornado_app, xheaders=True).listen(port, host)
 
@@ -35,6 +35,6 @@ async def serve() -> None:
 if __name__ == "__main__":
     # JupyterHub ends a service with SIGINT. As an exception it would wait for the threads that watch builds.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # BinderHub 0.1.0 appends paths to it as if it ended in a slash; without it, it goes by hub_url.
-    os.environ.pop("JUPYTERHUB_API_URL", None)
+    # BinderHub 0.1.0 appends paths to it as if it ended in a slash.
+    os.environ["JUPYTERHUB_API_URL"] += "/"
     asyncio.run(serve())

@@ -22,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import psutil
 import requests
@@ -38,13 +39,14 @@ class RealHub:
 
     `directory` is empty or does not exist yet; the hub's log, `hub.log`, is left in it. `host` is the address of
     this machine that BinderHub and the sessions are bound to and that stands in their URLs: loopback, or one
-    that containers reach too.
+    that containers reach too. With `login`, JupyterHub lives under a prefix, servers are `jupyterhub-singleuser`,
+    and BinderHub launches them for whoever shows a token: at `prefixed_url` one server a user, at `url` named ones.
     """
 
-    def __init__(self, directory: Path, host: str = LOOPBACK) -> None:
+    def __init__(self, directory: Path, host: str = LOOPBACK, *, login: bool = False) -> None:
         self.directory = directory.resolve()
         proxy, binderhub, *internal = free_ports([host] * 2 + [LOOPBACK] * 3)
-        self.jupyterhub_url = f"http://{host}:{proxy}/"
+        self.jupyterhub_url = f"http://{host}:{proxy}/{'jupyter/' if login else ''}"
         self.url = f"http://{host}:{binderhub}/"
         self.prefixed_url = f"{self.jupyterhub_url}services/binder/"
         self._token = secrets.token_hex(16)  # JupyterHub takes one of 64 characters, and then knows it no more
@@ -54,6 +56,7 @@ class RealHub:
             "jupyterhub_url": self.jupyterhub_url,
             "binderhub_port": binderhub,
             "token": self._token,
+            "login": login,
             **dict(zip(["hub_port", "proxy_api_port", "service_port"], internal, strict=True)),
         }
         self._process: subprocess.Popen[bytes] | None = None
@@ -115,26 +118,37 @@ class RealHub:
 
         JupyterHub looks once a second whether a server is still there.
         """
-        active = self._ask("GET", "users?state=active&limit=200").json()
-        return sorted(user["name"] for user in active)
+        return sorted(user["name"] for user in self.api("GET", "users?state=active&limit=200"))
 
     def last_activity(self, user: str) -> str:
         """When JupyterHub has seen this user's server used, as it and its proxy count that: within a second."""
-        return str(self._ask("GET", f"users/{user}").json()["last_activity"])
+        return str(self.api("GET", f"users/{user}")["last_activity"])
 
     def stop_server(self, user: str) -> None:
         """Stop this user's server, as an administrator or the culler does."""
-        self._ask("DELETE", f"users/{user}/server")
+        self.api("DELETE", f"users/{user}/server")
 
-    def _ask(self, method: str, path: str) -> requests.Response:
+    def servers_of(self, user: str) -> list[str]:
+        """The names of the servers that JupyterHub has in its books for a user, stopped named ones included."""
+        return sorted(self.api("GET", f"users/{user}?include_stopped_servers=1")["servers"])
+
+    def new_token(self, user: str, *scopes: str) -> str:
+        """A new API token of a user, who need not exist yet."""
+        with contextlib.suppress(requests.HTTPError):  # 409: there is such a user
+            self.api("POST", f"users/{user}")
+        return str(self.api("POST", f"users/{user}/tokens", scopes=list(scopes), expires_in=600)["token"])
+
+    def api(self, method: str, path: str, **content: object) -> Any:
+        """Ask JupyterHub's API."""
         answer = requests.request(
             method,
             f"{self.jupyterhub_url}hub/api/{path}",
+            json=content or None,
             headers={"Authorization": f"token {self._token}"},
-            timeout=10,
+            timeout=30,
         )
         answer.raise_for_status()
-        return answer
+        return answer.json() if answer.content else None
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this hub. All of them, kernels included, work in its directory or below."""
@@ -148,8 +162,9 @@ class RealHub:
 
     def _wait_until_healthy(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT
+        login = self._settings["login"]
         for url in [f"{self.jupyterhub_url}hub/api/", self.url, self.prefixed_url]:
-            while not answers(url):
+            while not answers(url, "/hub/api/oauth2/" if login and "hub/api" not in url else ""):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"the hub did not start, its log ends:\n{self.log.read_text()[-4000:]}")
                 time.sleep(0.1)
@@ -183,10 +198,14 @@ def proxy_executable() -> str:
     return found
 
 
-def answers(url: str) -> bool:
-    """Whether there is a page at `url` itself: while it starts, the hub answers for BinderHub with redirects."""
+def answers(url: str, login: str = "") -> bool:
+    """Whether there is a page at `url` itself, or the way to the login that is in front of it.
+
+    While it starts, the hub answers for BinderHub with other redirects.
+    """
     try:
-        return requests.get(url, timeout=5, allow_redirects=False).status_code == 200
+        answer = requests.get(url, timeout=5, allow_redirects=False)
+        return login in answer.headers.get("Location", "") if login else answer.status_code == 200
     except requests.RequestException:
         return False
 

@@ -9,7 +9,7 @@ import pytest
 from clinder import RepoSpec, UsageError
 from clinder.spec import DEFAULT_HUB
 from clinder.target.ci import Base, read_ci
-from clinder.target.target import Target, resolve_target
+from clinder.target.target import Target, Tokens, resolve_target
 from tests.support.git import Git
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -412,11 +412,12 @@ def test_the_first_line_says_what_was_chosen_and_from_where(project: Path, git: 
     assert len(chosen(project, ref=git.head).lines) == 1, "a ref that was said is the person's own affair"
 
 
-def test_the_hub_of_a_file_is_told_from_one_that_was_said_for_the_build_token(project: Path) -> None:
+@pytest.mark.parametrize("tokens", [Tokens(build="secret"), Tokens(hub="secret")])
+def test_the_hub_of_a_file_is_told_from_one_that_was_said_for_a_token(project: Path, tokens: Tokens) -> None:
     with pytest.raises(UsageError, match=r"not sent to https://hub\.example\.org/"):
-        chosen(project).open_hubs("secret")
-    assert chosen(project).open_hubs(None)[0].url == HUB
-    assert chosen(project, hub=HUB).open_hubs("secret")[0].url == HUB
+        chosen(project).open_hubs(tokens)
+    assert chosen(project).open_hubs(Tokens())[0].url == HUB
+    assert chosen(project, hub=HUB).open_hubs(tokens)[0].url == HUB
 
 
 def test_the_fallback_hubs_follow_and_none_is_tried_twice(tmp_path: Path) -> None:

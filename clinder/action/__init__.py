@@ -30,7 +30,7 @@ from clinder.images import build_image, exit_code, hubs_to_build
 from clinder.session import Session, look_at
 from clinder.target.target import Target
 from clinder.text import escape_ci_commands
-from clinder.watch import likely_end, was_used
+from clinder.watch import likely_end, unused, was_used
 
 # The title of a failure, by its kind: the first that it is.
 _TITLES: dict[type[ClinderError], str] = {
@@ -47,11 +47,6 @@ _STOP_TIMEOUT = 7.5  # the look included
 _LAST_STEP_TIMEOUT = 8.5
 
 _ENDED_EARLY = "{} had ended before this step came to stop it. {} Or a step of this job stopped it."
-_UNUSED = (
-    "No kernel was started on {}: no step used it, or they executed the cells elsewhere.\n"
-    "MyST takes the outputs of unchanged code from its cache (myst clean --execute). Tools that start kernels of their "
-    "own, like nbconvert, papermill and Jupyter Book 1, have run them on the runner."
-)
 
 
 def main() -> NoReturn:
@@ -191,4 +186,4 @@ def _stop(log: Log, signals: Signals) -> None:
         return
     log.write(escape_ci_commands(f"Stopped {session.url}") + "\n")
     if status and not was_used(status):
-        log.command("warning", _UNUSED.format(session.url), title="Session never used")
+        log.command("warning", unused("the runner"), title="Session never used")

@@ -150,9 +150,9 @@ def likely_end(seen: LastSeen | None = None) -> str:
         return f"Most likely it ran out of memory: {use}."
     if seen.idle >= _IDLE_ENOUGH and not seen.is_busy:
         return f"Most likely the hub culled it: it had been idle for {duration(seen.idle + seen.seconds_ago)}."
-    doing = f"{'a' if seen.is_busy else 'no'} cell was running {ago} before"
-    about = f"{doing}, {use}" if use else doing
-    return f"It ran out of memory, was stopped by the hub, or its machine went away: {about}."
+    doing = f"{'a' if seen.is_busy else 'no'} cell was running {ago} before" if was_used(seen.status) else ""
+    about = ", ".join(filter(None, [doing, use]))
+    return f"It ran out of memory, was stopped by the hub, or its machine went away{': ' if about else ''}{about}."
 
 
 def is_nearly_full(memory: MemoryStatus) -> bool:

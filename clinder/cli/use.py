@@ -76,10 +76,11 @@ def _describe_loss(ending: Ending, watcher: "Watcher") -> str:
 
     after = duration(ending.seconds)
     if ending.code is None:
-        what = f"{watcher.loss} while {ending.command} ran, {after} after that began."
+        loss = watcher.loss
+        what = f"{loss[0].upper()}{loss[1:]} while {ending.command} ran, {after} after that began."
     else:
         what = f"{ending.command} exited with {ending.code} after {after}, and its session had ended before that."
-    return f"{what[0].upper()}{what[1:]}\n{likely_end(watcher.last_seen())}"
+    return f"{what}\n{likely_end(watcher.last_seen())}"
 
 
 def _describe_end(ending: Ending, watcher: "Watcher") -> str:

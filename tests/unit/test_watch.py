@@ -150,7 +150,8 @@ def test_a_session_was_used_when_it_has_kernels_or_was_active(one: SessionStatus
         ),
         (LastSeen(status(), 15, 650), "Most likely the hub culled it: it had been idle for 11 min."),
         (LastSeen(status(memory=0.3), 15, 300), "Most likely the hub culled it: it had been idle for 5 min."),
-        (LastSeen(status(), 600), f"{STOPPED}: no cell was running 10 min before."),
+        (LastSeen(status(), 600), f"{STOPPED}."),
+        (LastSeen(status(memory=0.1), 9), f"{STOPPED}: 0.1 of 2.0 GB were in use 9 s before."),
         (
             LastSeen(status(kernel="busy"), 600),
             f"{STOPPED}: a cell was running 10 min before.",

@@ -85,6 +85,7 @@ c.BinderHub.hub_api_token = os.environ["JUPYTERHUB_API_TOKEN"]
 c.BinderHub.repo_providers = {"gh": OfflineGitHub, "gl": OfflineGitLab}
 c.BinderHub.auth_enabled = settings["login"]
 c.HubOAuth.hub_host = settings["jupyterhub_url"].removesuffix("/jupyter/")  # its login page, seen from another port
+c.Launcher.retries = 1 if settings["login"] else 4  # else it tries for half a minute what a user may not have
 c.BinderHub.use_registry = False
 c.BinderHub.builder_required = False
 c.BinderHub.tornado_settings = {

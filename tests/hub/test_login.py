@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.support.myst import project
 from tests.support.session import ask, printed_by_a_cell, wait_until
 
 from .serve import RealHub
+from .test_myst import build
 
 __all__ = ["project"]  # a fixture
 
@@ -107,5 +109,8 @@ def test_the_library_launches_stops_and_removes(hub: RealHub) -> None:
     assert "library" not in hub.servers()
 
 
-def test_myst_executes_on_such_a_session(clinder: Clinder, hub: RealHub, project: object) -> None:
-    raise NotImplementedError
+def test_myst_executes_on_such_a_session(clinder: Clinder, hub: RealHub, project: Path) -> None:
+    clinder.env["CLINDER_HUB_TOKEN"] = hub.new_token("author", *SCOPES)
+    printed = build(clinder, project, hub.prefixed_url, "--repo", "org/quickstart")
+    assert printed[0] == f"launched by: {hub.url}"
+    assert "author" not in hub.servers()

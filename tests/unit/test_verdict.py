@@ -26,6 +26,7 @@ from clinder.launch.verdict import NO_ANSWER, ROWS, UNUSABLE, Place, Verdict, re
 
 HUB = "https://hub.example.org/"
 PLACE = Place(HUB, HUB, "build/gh/org/repo/HEAD", "gh/org/repo/HEAD", "jwt-secret")
+WITH_LOGIN = PLACE._replace(hub_token="hub-secret", has_login=True)
 ADDRESS = HUB + PLACE.path
 MEMBER = "https://member.example.org/"
 URL = HUB
@@ -84,6 +85,7 @@ EVENTS: list[tuple[str, list[dict[str, Any]]]] = [
     ("policy", [failed("org/repo is banned", 403)]),
     ("no-provider", [failed("No provider found for prefix 'ckan'", 404)]),
     ("login", [failed("Forbidden\n", 403)]),
+    ("hub-refused", [failed("user jane is not allowed.\n", 403)]),
     ("login", [failed("forbidden", 403)]),
     ("login", [failed(None, 403)]),
     ("login", [failed("Unauthorized", 401)]),
@@ -163,6 +165,9 @@ PROXY_REFUSES = requests.exceptions.ProxyError(OSError("Tunnel connection failed
     ("row", "found"),
     [
         ("build-token", of_answer(403, "Invalid build token")),
+        ("token-refused", of_events(failed("Forbidden\n", 403), place=WITH_LOGIN)),
+        ("token-refused", of_events(failed("user jane is not allowed.\n", 403), place=WITH_LOGIN)),
+        ("policy", of_events(failed("Sorry, gh/org/repo is not allowed to launch.\n"), place=WITH_LOGIN)),
         ("login", of_answer(401)),
         ("login", of_answer(403, "go away")),
         ("login", of_answer(200, "JupyterHub - Log in", address=f"{HUB}x")),

@@ -178,7 +178,7 @@ def test_ctrl_c_in_a_terminal_is_the_commands_to_handle(clinder: Clinder) -> Non
         ("./no-such-command", 127, "command not found: ./no-such-command"),
         ("docs", 126, "docs is a directory, not a command"),
         ("./docs", 126, "./docs is a directory, not a command"),
-        ("./build.sh", 126, "./build.sh is not executable: chmod +x ./build.sh"),
+        ("./build.sh", 126, "./build.sh is not executable"),
     ],
 )
 def test_a_command_that_can_not_be_one_costs_no_launch(clinder: Clinder, word: str, code: int, why: str) -> None:
@@ -186,7 +186,7 @@ def test_a_command_that_can_not_be_one_costs_no_launch(clinder: Clinder, word: s
     (clinder.directory / "build.sh").write_text("#!/bin/sh\n")
     with FaultyHub() as hub:
         done = clinder("run", hub.url, "--repo", "org/repo", "--", word)
-        assert (done.returncode, done.stderr) == (code, f"clinder: error: {why}\n")
+        assert (done.returncode, done.stderr.splitlines()[0]) == (code, f"clinder: error: {why}")
         assert hub.builds == []
 
 
@@ -220,7 +220,7 @@ def test_no_command_is_a_usage_error_that_says_where_it_goes(clinder: Clinder, w
 def test_a_command_without_the_hyphens_before_it_is_told_so(clinder: Clinder, words: list[str], meant: str) -> None:
     done = clinder("run", *words)
     assert done.returncode == 2
-    assert f"two hyphens are missing before the command: {meant}\n" in done.stderr
+    assert f"two hyphens are missing before the command\nWrite: {meant}\n" in done.stderr
 
 
 def answers_but(status: str) -> Answer:

@@ -24,14 +24,14 @@ PULL_REQUEST |= {"GITHUB_EVENT_NAME": "pull_request"}
 ALIASES = "\n".join(["l0: &l0 [x]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 30))])
 MERGES = "\n".join(["l0: &l0 {a: 1}", *(f"l{n}: &l{n} {{<<: [*l{n - 1}, *l{n - 1}], b{n}: 1}}" for n in range(1, 45))])
 
-# The child's own account: how long it took, its peak memory, and what it said.
+# The child's own account: the processor's time that it took, its peak memory, and what it said.
 CHILD = """
 import json, os, resource, sys, time
 from pathlib import Path
 from clinder import UsageError
 from clinder.target.target import resolve_target
 import clinder.target.checkout, yaml
-began = time.monotonic()
+began = time.process_time()
 try:
     said = str(resolve_target(hub=os.environ.get("HUB"), environ=os.environ, directory=Path.cwd()).spec)
 except UsageError as error:
@@ -40,7 +40,7 @@ if sys.platform == "darwin":
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 else:  # ru_maxrss would count what the test's own process had when it forked
     peak = int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 2**10
-print(json.dumps([time.monotonic() - began, peak, said]))
+print(json.dumps([time.process_time() - began, peak, said]))
 """
 
 

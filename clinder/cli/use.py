@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from clinder._signals import Signals
 from clinder.cli.child import run_command
 from clinder.cli.progress import Progress
-from clinder.errors import SessionError
+from clinder.errors import SessionError, UsageError
 from clinder.handover import stop_session
 from clinder.text import one_line
 
@@ -50,7 +50,7 @@ def use_session(
     code: int | None = 1
     watcher = Watcher(session)
     try:
-        with _environment(session, progress, offers_kernels=offers_kernels) as env:
+        with _environment(session, signals, progress, offers_kernels=offers_kernels) as env:
             began = monotonic()
             with watcher:
                 code = run_command(words, env, signals, progress.note, lambda: bool(watcher.loss))
@@ -106,17 +106,24 @@ def _stop(session: "Session", signals: Signals, tell: Callable[[str], None], *, 
 
 
 @contextmanager
-def _environment(session: "Session", progress: Progress, *, offers_kernels: bool) -> Iterator[dict[str, str]]:
+def _environment(
+    session: "Session", signals: Signals, progress: Progress, *, offers_kernels: bool
+) -> Iterator[dict[str, str]]:
     """Give the block what a command finds in its environment: the session, and its kernels if they were asked for."""
     if not offers_kernels:
         if not progress.is_quiet:
             _warn_of_kernels(session, progress)
         yield session.env
         return
-    from clinder.kernels import offered_kernels, project_directory
+    from clinder.kernels import offered_kernels
+    from clinder.target.folder import checkout_root
 
     note = (lambda _: None) if progress.is_quiet else progress.note
-    with offered_kernels(session, project_directory(Path.cwd()), note, progress.note) as kernels:
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise UsageError("The current directory is gone, in which --kernels looks for notebooks.") from None
+    with offered_kernels(session, checkout_root(here) or here, note, progress.note, signals.check) as kernels:
         yield {**session.env, **kernels}
 
 

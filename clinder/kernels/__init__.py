@@ -41,28 +41,27 @@ def check_installed() -> None:
         )
 
 
-def project_directory(here: Path) -> Path:
-    """Return the root of the git checkout that a directory is in, or else the directory: what a hub's session is of."""
-    return next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
-
-
 @contextmanager
 def offered_kernels(
-    session: "Session", project: Path, note: Callable[[str], None], warn: Callable[[str], None]
+    session: "Session",
+    project: Path,
+    note: Callable[[str], None],
+    warn: Callable[[str], None],
+    check: Callable[[], None] = lambda: None,
 ) -> Iterator[dict[str, str]]:
     """Offer the session's kernels to commands that get the environment variables which the block is given.
 
     ``project`` is the directory here that the session's root is a copy of: a kernel starts in the directory there that
     its tool's has here. ``note`` is told what is offered, ``warn`` what went wrong with a kernel, at the end. The
-    variables are beside `Session.env`, which the commands need too. Raises `SessionError` when the session does not say
-    which kernels it has.
+    variables are beside `Session.env`, which the commands need too. ``check`` is called while the session is asked;
+    what it raises ends that. Raises `SessionError` when the session does not say which kernels it has.
     """
     from clinder.kernels import roll
     from clinder.kernels.remote import Remote
     from clinder.kernels.specs import aliases, kernel_names, write_specs
 
     remote = Remote(session)
-    specs = remote.specs()
+    specs = Remote(session, check).specs()
     more, unknown = aliases(specs, kernel_names(project))
     with tempfile.TemporaryDirectory(prefix="clinder-kernels-", ignore_cleanup_errors=True) as name:
         home = Path(name)
@@ -90,7 +89,7 @@ def _cleaning(remote: "Remote", home: Path) -> Iterator[None]:
     def look() -> None:
         while not ended.wait(_LOOK_EVERY):
             for entry in roll.abandoned(home):
-                with suppress(SessionError):  # the next time, or with the whole session
+                with suppress(SessionError, OSError):  # the next time, or with the whole session
                     if remote.end_at(entry.path) or entry.age > _START_TIME:
                         roll.leave(home, entry.name)
 

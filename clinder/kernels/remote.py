@@ -1,12 +1,13 @@
 """The kernels of a session, over Jupyter Server's REST API: which there are; the start, interrupt and end of one.
 
-It knows nothing of messages. Each call has a deadline that holds whatever the server does. A session that is gone, or
-that refuses its token, is told by `Session.status`.
+It knows nothing of messages. Each call has a deadline that holds whatever the server does. Whether a session is gone,
+or refuses its token, `status_of` tells.
 """
 
 import json
 import re
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ import requests
 
 from clinder._http import NETWORK_ERRORS, Client, describe, proxies
 from clinder.errors import SessionError, SessionUnreachable
-from clinder.session import Session
+from clinder.session import Session, status_of
 from clinder.text import one_line
 
 START_TIMEOUT = 120.0  # seconds; jupyter-server itself gives a kernel sixty to say that it runs
@@ -46,20 +47,26 @@ def is_kernel_name(name: object) -> bool:
 
 
 class Remote:
-    """The kernels of one session. Every method raises `SessionError` when the session does not do as asked."""
+    """The kernels of one session. Every method raises `SessionError` when the session does not do as asked.
 
-    def __init__(self, session: Session) -> None:
+    ``check`` is called while an answer is waited for; what it raises ends the call.
+    """
+
+    def __init__(self, session: Session, check: Callable[[], None] = lambda: None) -> None:
         self.session = session
+        self._also_check = check
 
     def specs(self) -> dict[str, KernelSpec]:
-        """Return the kernels that the session has, by their names."""
-        found = self._ask("GET", "api/kernelspecs").expect(200).content.get("kernelspecs")
+        """Return the kernels that the session has, by their names, no two of which differ in case alone."""
+        found = self._ask("GET", "api/kernelspecs", 200).content.get("kernelspecs")
         if not isinstance(found, dict):
             raise SessionError(f"The session does not say which kernels it has: {self.session.url}")
-        specs = {}
+        specs: dict[str, KernelSpec] = {}
+        seen = set()
         for name, entry in list(found.items())[:_MAX_SPECS]:
             spec = entry.get("spec") if isinstance(entry, dict) else None
-            if is_kernel_name(name) and isinstance(spec, dict):
+            if is_kernel_name(name) and isinstance(spec, dict) and name.lower() not in seen:
+                seen.add(name.lower())
                 language, shown = (one_line(str(spec.get(key) or ""), 100) for key in ("language", "display_name"))
                 specs[name] = KernelSpec(language, shown or name)
         return specs
@@ -72,7 +79,7 @@ class Remote:
         """
         file = path.rpartition("/")[2]
         wanted = {"path": path, "name": file, "type": "notebook", "kernel": {"name": name}}
-        content = self._ask("POST", "api/sessions", wanted, timeout).expect(200, 201).content
+        content = self._ask("POST", "api/sessions", 200, 201, content=wanted, timeout=timeout).content
         kernel = content.get("kernel")
         kernel_id = _identifier(kernel.get("id")) if isinstance(kernel, dict) else ""
         session_id = _identifier(content.get("id"))
@@ -82,30 +89,45 @@ class Remote:
 
     def interrupt(self, kernel: str) -> None:
         """Interrupt a kernel."""
-        self._ask("POST", f"api/kernels/{kernel}/interrupt").expect(200, 204)
+        self._ask("POST", f"api/kernels/{kernel}/interrupt", 200, 204)
 
     def has(self, kernel: str) -> bool:
         """Tell whether a kernel is still there."""
-        answer = self._ask("GET", f"api/kernels/{kernel}").expect(200, 404)
-        if answer.status == 200:
+        if self._ask("GET", f"api/kernels/{kernel}", 200, 404).status == 200:
             return True
-        self.session.status(_TIMEOUT)  # or it was somebody else's 404
+        self._check_session(_TIMEOUT)  # or it was somebody else's 404
         return False
 
     def end(self, session_id: str) -> None:
         """End the kernel of one of Jupyter Server's sessions. One that is gone already is no error."""
-        self._ask("DELETE", f"api/sessions/{session_id}").expect(204, 404)
+        self._ask("DELETE", f"api/sessions/{session_id}", 204, 404)
 
     def end_at(self, path: str) -> bool:
         """End the kernel that was started for this path; return whether there was one."""
-        found = self._ask("GET", "api/sessions").expect(200).items
+        found = self._ask("GET", "api/sessions", 200).items
         ids = [_identifier(each.get("id")) for each in found if isinstance(each, dict) and each.get("path") == path]
         for each in filter(None, ids):
             self.end(each)
         return bool(ids)
 
-    def _ask(self, method: str, path: str, content: object = None, timeout: float = _TIMEOUT) -> "_Answer":
-        """Return the answer. All that is asked here can be asked twice, so passing trouble is waited for once."""
+    def _ask(
+        self, method: str, path: str, *expected: int, content: object = None, timeout: float = _TIMEOUT
+    ) -> "_Answer":
+        """Return the answer, which has one of the statuses expected."""
+        answer = self._ask_twice(method, path, content, timeout)
+        if answer.status in expected:
+            return answer
+        self._check_session(_TIMEOUT)
+        said = answer.content.get("message")
+        words = f": {one_line(said, 300)}" if isinstance(said, str) else ""
+        raise SessionError(f"The session answered with HTTP {answer.status}{words}")
+
+    def _check_session(self, timeout: float) -> None:
+        """Raise `SessionError` if the session is gone, or refuses its token. Passing trouble is waited for."""
+        status_of(self.session, timeout, self._also_check)
+
+    def _ask_twice(self, method: str, path: str, content: object, timeout: float) -> "_Answer":
+        """Return the answer; of two, if the first was passing trouble. All that is asked here can be asked twice."""
         deadline = time.monotonic() + timeout
         try:
             answer = self._ask_once(method, path, content, deadline)
@@ -115,7 +137,7 @@ class Remote:
         except NETWORK_ERRORS as error:
             trouble = describe(error)
         rest = min(timeout, _TIMEOUT)
-        self.session.status(rest)  # which waits for a while, and tells a session that is gone
+        self._check_session(rest)
         try:
             return self._ask_once(method, path, content, max(deadline, time.monotonic() + rest))
         except NETWORK_ERRORS as error:
@@ -125,6 +147,7 @@ class Remote:
 
     def _ask_once(self, method: str, path: str, content: object, deadline: float) -> "_Answer":
         def check() -> None:
+            self._also_check()
             if time.monotonic() >= deadline:
                 raise requests.exceptions.ReadTimeout("no answer in time")
 
@@ -143,30 +166,23 @@ class Remote:
             stream=True,
         ) as response:
             body = response.raw.read(_MAX_ANSWER, decode_content=True) or b""
-            return _Answer(self.session, response.status_code, body)
+            return _read(response.status_code, body)
 
 
-class _Answer:
+class _Answer(NamedTuple):
     """What the session answered: the HTTP status, and its JSON, an object (``content``) or a list (``items``)."""
 
-    def __init__(self, session: Session, status: int, body: bytes) -> None:
-        self._session = session
-        self.status = status
-        try:
-            found: Any = json.loads(body)
-        except (ValueError, RecursionError):
-            found = None
-        self.content: dict[str, Any] = found if isinstance(found, dict) else {}
-        self.items: list[Any] = found if isinstance(found, list) else []
+    status: int
+    content: dict[str, Any]
+    items: list[Any]
 
-    def expect(self, *statuses: int) -> "_Answer":
-        """Return this answer if it has one of these statuses. Raises `SessionError` otherwise."""
-        if self.status in statuses:
-            return self
-        self._session.status(_TIMEOUT)  # it is gone, or refuses the token
-        said = self.content.get("message")
-        words = f": {one_line(said, 300)}" if isinstance(said, str) else ""
-        raise SessionError(f"The session answered with HTTP {self.status}{words}")
+
+def _read(status: int, body: bytes) -> _Answer:
+    try:
+        found: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    return _Answer(status, found if isinstance(found, dict) else {}, found if isinstance(found, list) else [])
 
 
 def _identifier(value: object) -> str:

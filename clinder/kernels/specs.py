@@ -15,7 +15,8 @@ _DEFAULT = ("python3", "python")
 def aliases(specs: Mapping[str, KernelSpec], named: Iterable[Named]) -> tuple[dict[str, str], list[str]]:
     """Return which of these names that the session has not can stand for a kernel that it has, and which can't.
 
-    A name stands for the only kernel of its language; of a name without a language, for the only kernel.
+    A name stands for the only kernel of its language; of a name without a language, for the only kernel. Tools look for
+    a name in small letters (jupyter_client, kernelspec.py).
     """
     have = {name.lower() for name in specs}
     found: dict[str, str] = {}
@@ -26,9 +27,10 @@ def aliases(specs: Mapping[str, KernelSpec], named: Iterable[Named]) -> tuple[di
         same = [each for each, spec in specs.items() if not language or spec.language.lower() == language.lower()]
         if len(same) == 1:
             found[name] = same[0]
+            have.add(name.lower())
         elif name != _DEFAULT[0]:
             unknown.append(name)
-    return found, sorted(set(unknown) - set(found))
+    return found, sorted({name for name in unknown if name.lower() not in have})
 
 
 def kernel_names(project: Path) -> set[Named]:

@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from clinder.kernels import offered_kernels, roll
 from clinder.kernels.remote import KernelSpec, Remote
 from clinder.kernels.specs import write_specs
 from clinder.kernels.wire import V1
+from tests.conftest import SIGNALS, Clinder, Signalled
+from tests.support.hub import Exchange, FaultyHub
 
 TOKEN = "the-token-of-the-session"
 STATUS = {"started": "", "last_activity": "", "kernels": 1, "connections": 1}
@@ -282,6 +285,25 @@ def test_a_server_that_trickles_is_given_up(server: Server) -> None:
     assert time.monotonic() - began < 9
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_ends_the_wait_for_a_session_that_does_not_say_its_kernels(clinder: Clinder, number: int) -> None:
+    with FaultyHub() as hub:
+
+        def keep_silent(exchange: Exchange) -> None:
+            if exchange.request.path.endswith("api/kernelspecs"):
+                hub.reach("asked")
+                exchange.wait_for_close()
+            else:
+                hub._answer_for_a_server(exchange)
+
+        hub.session = keep_silent
+        process = clinder.begin("run", hub.url, "--repo", "org/repo", "--kernels", "--", sys.executable, "-c", "")
+        hub.wait_until("asked")
+        done = Signalled(process, number)
+        assert (done.code, hub.stopped) == (128 + number, 1)
+        assert done.seconds < 8
+
+
 def specs_of(server: Server, content: object) -> dict[str, KernelSpec]:
     server.answers["GET api/kernelspecs"] = (200, json.dumps(content).encode())
     return Remote(Session(server.url, TOKEN)).specs()
@@ -295,7 +317,7 @@ def test_a_session_that_does_not_say_its_kernels_is_an_error(server: Server, con
 
 def test_a_kernels_name_is_no_path_and_its_words_are_clean(server: Server) -> None:
     spec = {"spec": {"language": "R\x1b[2J", "display_name": "a\nb" + "x" * 1000}}
-    names = ["..", ".", "../x", "a/b", "", "x" * 101, "ä", "a b", "\n", "ir", "r-4.5_x", ".hidden"]
+    names = ["..", ".", "../x", "a/b", "", "x" * 101, "ä", "a b", "\n", "ir", "r-4.5_x", ".hidden", "IR", "Ir"]
     found = specs_of(server, {"kernelspecs": dict.fromkeys(names, spec) | {"none": None, "list": {"spec": []}}})
     assert sorted(found) == [".hidden", "ir", "r-4.5_x"]
     assert found["ir"].language == "R"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinder.kernels import project_directory, roll
+from clinder.kernels import roll
 from clinder.kernels.questions import IDLE, REPLY, Questions
 from clinder.kernels.remote import KernelSpec
 from clinder.kernels.specs import aliases, kernel_names
@@ -130,6 +130,8 @@ PYTHON, OTHER_PYTHON, R = KernelSpec("python", ""), KernelSpec("Python", ""), Ke
         ({"ir": R}, [], {}, []),
         ({}, [("dev", "python")], {}, ["dev"]),
         ({"python3": PYTHON}, [("dev", "julia"), ("dev", "python")], {"dev": "python3"}, []),
+        ({"python3": PYTHON}, [("dev", "python"), ("Dev", "python")], {"Dev": "python3"}, []),
+        ({"python3": PYTHON}, [("dev", "python"), ("DEV", "julia")], {"dev": "python3"}, []),
     ],
 )
 def test_a_name_that_the_session_has_not_is_its_only_kernel_of_the_language(
@@ -180,13 +182,6 @@ def test_what_is_no_notebook_names_no_kernel(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "x.ipynb").write_text(notebook("hidden"))
     assert kernel_names(tmp_path) == set()
-
-
-def test_the_project_is_the_checkout_or_else_the_directory(tmp_path: Path) -> None:
-    (tmp_path / "repo" / ".git").mkdir(parents=True)
-    (tmp_path / "repo" / "a" / "b").mkdir(parents=True)
-    assert project_directory(tmp_path / "repo" / "a" / "b") == tmp_path / "repo"
-    assert project_directory(tmp_path) == tmp_path
 
 
 def test_trouble_is_one_line_each_and_bounded(tmp_path: Path) -> None:

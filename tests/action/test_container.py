@@ -273,7 +273,7 @@ def test_the_image_says_what_it_is(image: str) -> None:
 
 def test_every_module_of_clinder_can_be_imported_in_the_image(image: str, checkout: Path) -> None:
     paths = {path.relative_to(checkout) for path in (checkout / "clinder").rglob("*.py")}
-    names = [".".join(path.with_suffix("").parts) for path in paths]
+    names = [".".join(path.with_suffix("").parts) for path in paths if path.parts[1] != "kernels"]  # an extra
     script = f"import importlib; [importlib.import_module(name) for name in {names!r} if not name.endswith('__')]"
     docker("run", "--rm", "--network", "none", "--entrypoint", "python3", image, "-IBc", script)
 

@@ -14,7 +14,8 @@ _MOST_ENTRIES = 50_000  # of directories, all in all
 _MAX_DEPTH = 20  # of folders
 _MAX_FILE = 16 << 20  # bytes
 _MAX_ALL = 64 << 20  # bytes, all in all
-_MAX_FRONT_MATTER = 64 << 10  # characters
+_MAX_FRONT_MATTER = 64 << 10  # bytes
+_MAX_ALL_FRONT_MATTER = 1 << 20  # bytes, all in all: a million takes a second
 _MAX_NAME = 100  # characters
 _NO_PAGES = ("_build", "node_modules", "site-packages", "__pycache__")
 
@@ -33,14 +34,17 @@ def find_kernels(directory: Path) -> dict[Named, list[str]]:
     What can't be read, or is no page, names none; so does what lies beyond the bounds.
     """
     kernels: dict[Named, list[str]] = {}
-    rest = _MAX_ALL
+    rest, rest_of_front_matter = _MAX_ALL, _MAX_ALL_FRONT_MATTER
     for path in _pages(directory):
         try:
             content = read_file(path, min(_MAX_FILE, rest))
         except (OSError, ValueError):
             continue
         rest -= len(content)
-        if named := _kernel_of(path.suffix, content):
+        head = None if path.suffix == ".ipynb" else _front_matter(content)
+        rest_of_front_matter -= len(head or b"")
+        is_beyond = head is not None and rest_of_front_matter < 0
+        if not is_beyond and (named := _kernel_of(content, head)):
             kernels.setdefault(named, []).append(os.path.relpath(path, directory))
     return kernels
 
@@ -65,11 +69,13 @@ def _may_hold_pages(folder: str) -> bool:
     return folder[0] != "." and folder not in _NO_PAGES
 
 
-def _kernel_of(suffix: str, content: bytes) -> Named | None:
-    """Return the kernel that a page names, if it names one."""
+def _kernel_of(content: bytes, front_matter: bytes | None) -> Named | None:
+    """Return the kernel that a page names, if it names one; without front matter it is a notebook."""
     try:
-        text = content.decode("utf-8")
-        page, has_code = _notebook(text) if suffix == ".ipynb" else _front_matter(text)
+        if front_matter is None:
+            page, has_code = _notebook(content)
+        else:
+            page, has_code = load_yaml(front_matter.decode()), b"{code-cell}" in content
         name = page["kernelspec"]["name"]
         language = page["kernelspec"].get("language") or page.get("language_info", {}).get("name") or ""
     except Exception:  # noqa: BLE001  (whatever a parser stumbles over, a page that can't be read names no kernel)
@@ -79,13 +85,13 @@ def _kernel_of(suffix: str, content: bytes) -> Named | None:
     return Named(one_line(name), one_line(language, _MAX_NAME), has_code)
 
 
-def _notebook(text: str) -> tuple[Any, bool]:
-    notebook = json.loads(text)
+def _notebook(content: bytes) -> tuple[Any, bool]:
+    notebook = json.loads(content)
     return notebook["metadata"], any(cell.get("cell_type") == "code" for cell in notebook.get("cells", []))
 
 
-def _front_matter(text: str) -> tuple[Any, bool]:
-    """Return the YAML between the two lines of hyphens with which a page may begin, and whether it has cells."""
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    head, end, _ = text[:_MAX_FRONT_MATTER].removeprefix("---").partition("\n---")
-    return load_yaml(head) if end and text.startswith("---\n") else None, "{code-cell}" in text
+def _front_matter(content: bytes) -> bytes:
+    """Return the YAML between the two lines of hyphens with which a page may begin; nothing if there is none."""
+    text = content[:_MAX_FRONT_MATTER].removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
+    head, end, _ = text.removeprefix(b"---").partition(b"\n---")
+    return head if end and text.startswith(b"---\n") else b""

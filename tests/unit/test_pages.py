@@ -82,3 +82,14 @@ def test_what_is_read_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             assert 0 < len(find_kernels(tmp_path)[Named("cookbook-dev")]) < 9
     monkeypatch.setattr(pages, "_MAX_FILE", 10)
     assert find_kernels(tmp_path) == {}
+
+
+def test_front_matter_is_read_up_to_a_bound_all_in_all(tmp_path: Path) -> None:
+    """A megabyte of YAML takes a second, in which a signal waits: a repository may have a hundred."""
+    long = "---\nkernelspec: {name: k}\n" + "x: [1]\n" * 8_000 + "---\n"
+    for number in range(100):
+        (tmp_path / f"{number:02}.md").write_text(long)
+    (tmp_path / "last.ipynb").write_text('{"metadata": {"kernelspec": {"name": "seen"}}, "cells": []}')
+    found = {each.name: pages for each, pages in find_kernels(tmp_path).items()}
+    assert len(found["k"]) == (1 << 20) // (len(long) - len("---\n---\n"))
+    assert found["seen"] == ["last.ipynb"]

@@ -4,13 +4,16 @@ A tool (nbconvert, papermill, ...) finds kernelspecs in a directory of JUPYTER_P
 bridge, a process that starts a kernel in the session and carries messages both ways. The modules:
 
     specs       which kernels there are, under which names; the directory of kernelspecs
-    bridge      the process: decides what becomes of a message, and when it is time to end
+    process     a bridge's process: its arguments, its signals, and the end of the tool
+    bridge      what becomes of each message, and the kernel's start and end
+    link        the connections to the kernel, one after the other, and what a break has lost
     ports       this side: the ZeroMQ sockets that a tool connects to
     channels    that side: the websocket of the session's kernel
     wire        a message as bytes on either side; pure
     questions   what a tool has asked and what was answered; pure
     remote      the session's kernels over its REST API
     roll        what bridges leave for ``run`` to read: which of them run, and what went wrong
+    tasks       two ways to wait
 """
 
 import os

@@ -14,7 +14,7 @@ _MOST = 10_000  # requests that a kernel may leave unanswered; the oldest are fo
 
 class _Question(NamedTuple):
     number: int
-    identities: Sequence[bytes]
+    identities: Sequence[bytes] | None
     is_cell: bool
     missing: set[str]
 
@@ -36,8 +36,8 @@ class Questions:
         """Whether a cell runs, or waits to run."""
         return any(each.is_cell for each in self._open.values())
 
-    def ask(self, msg_id: str, kind: str, identities: Sequence[bytes]) -> None:
-        """Note a request: its id, its msg_type, and whom its answers are for."""
+    def ask(self, msg_id: str, kind: str, identities: Sequence[bytes] | None) -> None:
+        """Note a request: its id, its msg_type, and whom its answers are for; None for clinder itself."""
         self._count += 1
         missing = {REPLY, IDLE} if kind.endswith("_request") else {IDLE}
         self._open[msg_id] = _Question(self._count, identities, kind == "execute_request", missing)

@@ -56,5 +56,5 @@ def write_specs(home: Path, specs: Mapping[str, KernelSpec], more: Mapping[str, 
 def _bridge() -> list[str]:
     """Return the command of a bridge, which finds the modules that this process finds, and none of a notebook's."""
     path = [str(Path(entry).absolute()) for entry in sys.path]
-    code = f"import sys; sys.path[:] = {path!r}; from clinder.kernels.bridge import main; main()"
+    code = f"import sys; sys.path[:] = {path!r}; from clinder.kernels.process import main; main()"
     return [sys.executable, "-I", "-c", code]

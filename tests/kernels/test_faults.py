@@ -166,7 +166,8 @@ def test_a_cell_that_is_lost_with_the_connection_is_no_endless_wait(line: Line, 
         line.cut()
         wait_until(lambda: not kernel.manager.is_alive())
     assert broken.warnings == [
-        "warning: the kernel python3: the connection to the session broke, and an answer is lost"
+        "warning: the kernel python3: the connection to the session broke while a cell ran: outputs may be missing",
+        "warning: the kernel python3: the connection to the session broke, and an answer is lost",
     ]
 
 

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,9 +132,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def session(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """A session of the embedded hub, which no test may end. Its own configuration is not the person's."""
+    """A session of the embedded hub, which no test may end. Its own configuration is not the person's.
+
+    It has a second kernel, which says that its language is R.
+    """
+    home = tmp_path_factory.mktemp("home")
+    (home / ".local" / "share" / "jupyter" / "kernels" / "ir").mkdir(parents=True)
+    argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    other = {"argv": argv, "display_name": "R", "language": "R", "env": {"STARTED_AS": "ir"}}
+    (home / ".local" / "share" / "jupyter" / "kernels" / "ir" / "kernel.json").write_text(json.dumps(other))
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        environment.setenv("HOME", str(home))
         environment.delenv("JUPYTER_PATH", raising=False)
         with EmbeddedHub(str(project)) as hub, hub.launch(RepoSpec("org/repo")) as session:
             yield session

@@ -27,6 +27,14 @@ def test_a_cell_runs_in_the_session(kernel: Kernel) -> None:
     assert kernel.printed(WHERE) == "local\n"
 
 
+def test_a_kernel_of_another_language_has_its_own_name_and_language(offer: Offer) -> None:
+    spec = offer.manager("ir").kernel_spec
+    assert spec is not None
+    assert (spec.language, spec.display_name) == ("R", "R")
+    with offer.kernel("ir") as kernel:
+        assert kernel.printed("import os; print(os.environ['STARTED_AS'])") == "ir\n"
+
+
 @pytest.mark.parametrize("directory", ["", "notebooks", "notebooks/sub"])
 def test_a_kernel_works_in_the_directory_of_its_notebook(offer: Offer, directory: str) -> None:
     with offer.kernel(cwd=directory) as kernel:

@@ -302,6 +302,9 @@ def stop_server(session: Session, timeout: float, check: Callable[[], None] | No
     """Do what `Session.stop` does. ``check`` is called meanwhile; what it raises ends the call."""
     asker = _Asker(session, timeout, check)
     answer = asker.ask("POST", "api/shutdown")
+    if answer.status in (401, 403) and session.hub_token not in (None, session.token):
+        session.token = session.hub_token  # nobody has looked yet which of the two opens it
+        answer = asker.ask("POST", "api/shutdown")
     # Both a live server, to a wrong token, and JupyterHub, in place of one that is gone, answer a POST with 403 and a
     # page. A GET tells them apart, and api needs no token.
     if answer.is_gone or (answer.status == 403 and asker.ask("GET", "api").is_gone):

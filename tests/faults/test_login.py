@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import re
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,8 @@ from requests.auth import HTTPBasicAuth
 from clinder import BinderHub, HubRefused, Image, RepoSpec, Session, TokenAuth, UsageError
 from clinder.jupyterhub import find_jupyterhub, remove_server, servers_of, token_of
 from clinder.testing import Request
-from tests.conftest import Clinder
-from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, failed, http, ready_at_once, redirect
+from tests.conftest import Clinder, Signalled
+from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, failed, http, launch, ready_at_once, redirect
 from tests.support.runner import Job
 
 HUB_TOKEN = "0123456789abcdef-hub-secret"
@@ -381,6 +382,19 @@ def test_a_server_of_jupyterhubs_own_kind_is_removed_by_its_api_after_its_end(pa
         assert hub.shut_down
         assert hub.removed == ([asked] if asked else [])
         assert len(hub.requests) <= 2
+
+
+@pytest.mark.parametrize("may_remove", [True, False])
+def test_a_launch_that_is_cancelled_leaves_no_server(clinder: Clinder, may_remove: bool) -> None:
+    clinder.env["CLINDER_HUB_TOKEN"] = HUB_TOKEN
+    with LoginHub(launch(1)) as hub:
+        hub.may_remove = may_remove
+        process = clinder.begin("start", hub.url, "--repo", "org/repo")
+        hub.wait_until("launching")
+        done = Signalled(process, signal.SIGTERM)
+        assert (done.code, done.stdout, hub.shut_down) == (143, "", True)
+        assert (hub.removed == ["/hub/api/users/jane/server"]) is may_remove
+        assert "may be left" not in done.stderr
 
 
 def test_a_server_that_may_not_be_removed_has_ended_all_the_same() -> None:

@@ -311,7 +311,7 @@ class _Asking(Generic[_Result]):
         return servers_of(jupyterhub, token, self.cancellation.check) if jupyterhub and token else []
 
     def _find_jupyterhub(self) -> str | None:
-        """Return the URL of the hub's JupyterHub, unless what is sent there could be read on the way, as on none."""
+        """Return the URL of the hub's JupyterHub; None where it is not known, or is http and the hub is https."""
         hub = self.route.here.hub
         jupyterhub = find_jupyterhub(hub, self.cancellation.check)
         return jupyterhub if jupyterhub and origin(jupyterhub)[0] in (origin(hub)[0], "https") else None

@@ -560,7 +560,8 @@ NOT_OPENED = Row(
     "ready, and no token opens the session, on a hub with a login",
     "user",
     _never,
-    "Give the token of CLINDER_HUB_TOKEN (the Action's hub-token) the scope access:servers!user, or of its user.",
+    "The token of CLINDER_HUB_TOKEN (the Action's hub-token) needs the scope access:servers!user. It is sent to a "
+    "server at the address of the hub or of its JupyterHub alone.",
 )
 
 

@@ -33,15 +33,18 @@ class Tokens(NamedTuple):
     build: str | None = None
     hub: str | None = None
 
+    def __repr__(self) -> str:  # without the tokens
+        return "Tokens(...)"
+
 
 class Target(NamedTuple):
     """What will be launched and where, decided.
 
     ``hubs`` are tried in this order. ``lines`` are for the log, the first being what was chosen and from where.
     ``instead_of`` is what would have been launched if no image were to be reused, when that is something else.
-    ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's. ``directory`` is what the
-    embedded hub's sessions see as their files, None for any other hub. ``sources`` are where the repository, the ref
-    and the hub are from; nothing for what was said, or is the repository's default.
+    ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's, and ``hub_by_default`` one
+    that nobody named. ``directory`` is what the embedded hub's sessions see as their files, None for any other hub.
+    ``sources`` are where the repository, the ref and the hub are from; nothing for what was said, or is the repository's default.
     """
 
     hubs: tuple[str, ...]
@@ -51,6 +54,7 @@ class Target(NamedTuple):
     hub_inferred: bool
     directory: str | None = None
     sources: tuple[str, str, str] = ("", "", "")
+    hub_by_default: bool = False
 
     def open_hubs(self, tokens: Tokens) -> "list[BinderHub]":
         """Return the hubs. Tokens are for the first of them, and for none that a file of the project named."""
@@ -63,6 +67,11 @@ class Target(NamedTuple):
                     f"The {name} token is not sent to {self.hubs[0]}, which myst.yml named.",
                     "A token is good for one hub: name that, too.",
                 )
+        if tokens.hub and self.hub_by_default:
+            raise UsageError(
+                f"The hub token is not sent to {self.hubs[0]}, which is the hub only because none was named.",
+                "Name the hub that the token is of: its URL or CLINDER_HUB (the Action's hub-url).",
+            )
         auth = TokenAuth(tokens.hub) if tokens.hub else None
         first, *others = self.hubs
         return [BinderHub(first, build_token=tokens.build, auth=auth), *map(BinderHub, others)]
@@ -114,6 +123,7 @@ def resolve_target(
         instead_of=None if spec == choice.spec else choice.spec,
         hub_inferred=bool(hub_source),
         sources=(_clean(choice.repo_source), _clean(choice.ref_source), _clean(hub_source or hub_words)),
+        hub_by_default=not (said_hub or hub_source),
     )
 
 

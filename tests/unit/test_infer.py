@@ -420,6 +420,14 @@ def test_the_hub_of_a_file_is_told_from_one_that_was_said_for_a_token(project: P
     assert chosen(project, hub=HUB).open_hubs(tokens)[0].url == HUB
 
 
+def test_the_hub_by_default_is_sent_no_hub_token(tmp_path: Path) -> None:
+    assert chosen(tmp_path, GITHUB).open_hubs(Tokens(build="secret"))[0].url == DEFAULT_HUB
+    with pytest.raises(UsageError, match=r"not sent to https://mybinder\.org/"):
+        chosen(tmp_path, GITHUB).open_hubs(Tokens(hub="secret"))
+    assert chosen(tmp_path, GITHUB, hub=DEFAULT_HUB).open_hubs(Tokens(hub="secret"))[0].auth is not None
+    assert "secret" not in repr(Tokens("secret", "secret"))
+
+
 def test_the_fallback_hubs_follow_and_none_is_tried_twice(tmp_path: Path) -> None:
     others = ["https://b.example.org", HUB, "https://b.example.org/"]
     assert chosen(tmp_path, GITHUB, hub=HUB, fallback_hubs=others).hubs == (HUB, "https://b.example.org/")

@@ -80,3 +80,5 @@ if settings["login"]:
     c.JupyterHub.allow_named_servers = True
     c.Spawner.cmd = [sys.executable, "-m", "jupyterhub.singleuser"]
     c.Spawner.args = ["--ServerApp.allow_root=True"]  # containers run tests as root
+    # MyST shows the token in a web socket's address, which these servers take from a browser alone.
+    c.Spawner.environment["JUPYTERHUB_ALLOW_TOKEN_IN_URL"] = "1"

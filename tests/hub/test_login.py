@@ -14,11 +14,10 @@ import pytest
 
 from clinder import BinderHub, RepoSpec, TokenAuth
 from tests.conftest import Clinder
-from tests.support.myst import project
+from tests.support.myst import build, project
 from tests.support.session import ask, printed_by_a_cell, wait_until
 
 from .serve import RealHub
-from .test_myst import build
 
 __all__ = ["project"]  # a fixture
 

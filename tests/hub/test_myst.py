@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Clinder
-from tests.support.myst import myst_executable, outputs, project, show
+from tests.support.myst import build, myst_executable, project, show
 
 from .serve import RealHub
 
 __all__ = ["project"]  # a fixture
-
-
-def build(clinder: Clinder, project: Path, *session: str) -> list[str]:
-    """Execute the project on a session of `clinder run`; return what its cell printed, by the page's own words."""
-    # Nothing here says that it is a session: what a cell finds there does not come from here.
-    assert "BINDER_LAUNCH_HOST" not in clinder.env
-    words = [myst_executable(), "build", "--site", "--execute"]
-    done = clinder("run", *session, "--", *words, cwd=project, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
-    (page,) = (project / "_build" / "site" / "content").glob("*.json")
-    (output,) = outputs(json.loads(page.read_text()))
-    assert (output["output_type"], output["name"]) == ("stream", "stdout")
-    return str(output["text"]).splitlines()
 
 
 def test_the_quickstart_runs_on_the_embedded_hub(clinder: Clinder, project: Path) -> None:

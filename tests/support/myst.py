@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import Clinder
 from tests.hub.serve import HERE
 
 QUICKSTART = HERE.parents[1] / "examples" / "quickstart"
@@ -44,3 +46,16 @@ def outputs(node: Any) -> list[dict[str, Any]]:
 
 def show(project: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "show.py"], cwd=project, capture_output=True, text=True, check=False)
+
+
+def build(clinder: Clinder, project: Path, *session: str) -> list[str]:
+    """Execute the project on a session of `clinder run`; return what its cell printed, by the page's own words."""
+    # Nothing here says that it is a session: what a cell finds there does not come from here.
+    assert "BINDER_LAUNCH_HOST" not in clinder.env
+    words = [myst_executable(), "build", "--site", "--execute"]
+    done = clinder("run", *session, "--", *words, cwd=project, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (page,) = (project / "_build" / "site" / "content").glob("*.json")
+    (output,) = outputs(json.loads(page.read_text()))
+    assert (output["output_type"], output["name"]) == ("stream", "stdout")
+    return str(output["text"]).splitlines()

@@ -44,8 +44,8 @@ class Target(NamedTuple):
     ``instead_of`` is what would have been launched if no image were to be reused, when that is something else.
     ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's, and ``hub_by_default`` one
     that nobody named. ``directory`` is what the embedded hub's sessions see as their files, None for any other hub.
-    ``sources`` are where the repository, the ref and the hub are from; nothing for what was said, or is the repository's
-    default.
+    ``sources`` are where the repository, the ref and the hub are from; nothing for what was said,
+    or is the repository's default.
     """
 
     hubs: tuple[str, ...]

@@ -18,6 +18,8 @@ def files(*patterns: str) -> list[str]:
 
 
 WORKFLOWS = files(".github/workflows/*.yml")
+# The reference is left out: its words are those of the code, and tests hold it to that.
+PROSE = files("*.md", "docs/*.md", "docs/tutorial/*.md", "docs/explanation/*.md", "docs/how-to/*.md")
 EXAMPLES = files("examples/workflows/*.yml", "examples/*/.github/workflows/*.yaml")  # for users to copy
 # What check-jsonschema calls a schema, and the files that follow it.
 SCHEMAS = {
@@ -57,6 +59,7 @@ def lint(session: nox.Session) -> None:
     # Without the linters of shells and Python that happen to be on this machine.
     session.run("actionlint", "-no-color", "-shellcheck=", "-pyflakes=", *WORKFLOWS, *EXAMPLES)
     zizmor = ("zizmor", "--offline", "--no-progress", "--color=never", "--quiet")
+    session.run("proselint", "check", "--config", "docs/proselint.json", *PROSE)
     session.run(*zizmor, ".github")
     session.run(*zizmor, "--config=examples/zizmor.yml", "action.yml", *EXAMPLES)
 

@@ -90,6 +90,9 @@ def test_a_workflow_to_copy_sets_only_inputs_that_there_are(workflow: Path) -> N
     steps = [step for job in jobs.values() for step in job.get("steps", ())]
     uses = [step for step in steps if step.get("uses", "").startswith("org/clinder-action@")]
     reusable = [job["uses"] for job in jobs.values() if "uses" in job]
+    if workflow.name == "publish-preview.yml":  # it starts no session: the workflow whose artifact it takes did
+        assert not uses
+        return
     commands = [step for step in steps if step.get("run", "").startswith("clinder run ")]
     assert uses or commands or any(each.startswith("ProjectPythia/cookbook-actions/") for each in reusable)
     for step in uses:

@@ -122,10 +122,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._write(b"")
 
     def _launch(self, spec: str) -> None:
-        self._emit("waiting", "Waiting for nobody: this is the embedded hub.\n")
+        self._emit("waiting", "Skipped: the local hub has no queue.\n")
         self._emit("fetching", f"Nothing to fetch: the files are those in {self.server.directory}\n")
         self._emit("building", f"No image is built: the environment is that of {sys.executable}\n")
-        self._emit("building", f"Python {sys.version.split()[0]}, as it is, whatever the repository asks for\n")
+        self._emit("building", f"Python {sys.version.split()[0]}: the local hub installs nothing else\n")
         self._emit("pushing", "Nothing to push\n", progress={"none": {"current": 1, "total": 1}})
         self._emit("built", "Launching...\n", imageName="local")
         self._emit("launching", "Launching server...\n")

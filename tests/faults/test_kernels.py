@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import json
 import os
+import random
 import socket
 import struct
 import subprocess
@@ -123,9 +124,13 @@ def server() -> Iterator[Server]:
 
 
 def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+    """Ports below those that the system gives to connections: another test's would take one before it is bound."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = random.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            ports.add(port)
+    return list(ports)
 
 
 class Bridge:

@@ -132,7 +132,8 @@ def unused(here: str) -> str:
     return (
         "The session was not used: no kernel was started on it.\n"
         "MyST takes the outputs of unchanged code from its cache (myst clean --execute). Tools that start kernels of "
-        f"their own, like nbconvert, papermill and Jupyter Book 1, have run them on {here}."
+        f"their own, like nbconvert, papermill and Jupyter Book 1, have run them on {here}. clinder run --kernels lets "
+        "them run on the session."
     )
 
 

@@ -32,11 +32,12 @@ _STOP_AFTER_SIGNAL = 3.0
 def start(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
     """Start a session and print its address."""
     target = _target(args, args.hub, args.fallback_hubs)
+    tokens = _tokens(args)
     if args.dry_run:
-        return show_plan(args, target, _tokens(args), signals)
+        return show_plan(args, target, tokens, signals)
     if sys.stdout is None:
         raise ClinderError("Standard output is closed: the session's address could not be written.")
-    with _session_launched(target, args, signals, progress) as session:
+    with _session_launched(target, tokens, args, signals, progress) as session:
         hand_over(session, signals, lambda one: write_result(FORMATS[args.format](one), signals), progress.note)
         _tell_what_next(session, args.format, progress)
     return 0
@@ -71,12 +72,13 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
 
         check_installed()
     target = _target(args, args.hub, args.fallback_hubs)
+    tokens = _tokens(args)  # once for all attempts: a pipe can't be read again
     if args.dry_run:
-        return show_plan(args, target, _tokens(args), signals, args.command_line)
+        return show_plan(args, target, tokens, signals, args.command_line)
     for attempt in range(1, args.attempts + 1):
         if attempt > 1:
             progress.note(f"starting another session: attempt {attempt} of {args.attempts}")
-        with _session_launched(target, args, signals, progress) as session:
+        with _session_launched(target, tokens, args, signals, progress) as session:
             code = use_session(session, args.command_line, signals, progress, offers_kernels=args.kernels)
         signals.check()
         if code != LOST:
@@ -89,14 +91,15 @@ def build(args: argparse.Namespace, signals: Signals, progress: Progress) -> int
     from clinder.hub import DEFAULT_TIMEOUT
 
     target = _target(args, args.hubs[0] if args.hubs else None, args.hubs[1:])
+    tokens = _tokens(args)
     if args.dry_run:
-        return show_plan(args, target, _tokens(args), signals)
+        return show_plan(args, target, tokens, signals)
     timeout = args.timeout or DEFAULT_TIMEOUT
     tell = progress.note if not args.quiet else lambda _: None
     for line in target.lines:
         tell(line)
     several = []
-    for hub in hubs_to_build(target, _tokens(args), tell, all_members=args.all_members):
+    for hub in hubs_to_build(target, tokens, tell, all_members=args.all_members):
         tell(f"the image on {hub.url}")
         progress.deadline = time.monotonic() + timeout
         built = build_image(hub, target, signals, timeout=timeout, on_event=progress.show)
@@ -212,7 +215,7 @@ def _images(target: "Target", several: list[Built]) -> dict[str, Any]:
 
 @contextmanager
 def _session_launched(
-    target: "Target", args: argparse.Namespace, signals: Signals, progress: Progress
+    target: "Target", tokens: "Tokens", args: argparse.Namespace, signals: Signals, progress: Progress
 ) -> "Iterator[Session]":
     """Launch a target as the arguments say, and show how that goes."""
     from clinder.hub import DEFAULT_TIMEOUT
@@ -222,12 +225,14 @@ def _session_launched(
         for line in target.lines:
             progress.note(line)
     progress.deadline = time.monotonic() + timeout
-    tokens = _tokens(args)
     with launched(target, signals, timeout=timeout, on_event=progress.show, tokens=tokens) as session:
         if not args.quiet and (words := which_token(session)):
             progress.note(words)
         progress.pause()
         yield session
+
+
+_NAME_A_FILE = "Give --hub-token-file a file that holds an API token of the hub's JupyterHub."
 
 
 def _tokens(args: argparse.Namespace) -> "Tokens":
@@ -240,9 +245,10 @@ def _tokens(args: argparse.Namespace) -> "Tokens":
             with open(args.hub_token_file, "rb") as file:  # noqa: PTH123  (a pipe is fine as well)
                 token = file.read(_MOST_INPUT).decode("latin-1").strip()
         except OSError as error:
-            raise UsageError(f"The file of the hub token can't be read: {error.strerror}.") from None
+            what = f"The file of the hub token can't be read: {error.strerror}."
+            raise UsageError(what, _NAME_A_FILE) from None
         if not token:
-            raise UsageError("The file of the hub token is empty.")
+            raise UsageError("The file of the hub token is empty.", _NAME_A_FILE)
     return Tokens(args.build_token, token or None)
 
 

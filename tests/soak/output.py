@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+_PIPE = 61_440  # bytes: Linux's pipe has 65,536, and is full when the next page does not fit
+
 
 class Output:
     """One of a process's outputs. ``descriptor`` is for the process; call `started` when it has it."""
@@ -68,6 +70,11 @@ class Output:
             os.close(self._source)
             self._source = -1
         return self._data.decode("utf-8", "replace").replace("\r\n", "\n")
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the last lines reach no reader: the pipe is closed, or was full and nobody read it."""
+        return self.kind == "closed" or (self.kind == "never" and len(self._data) >= _PIPE)
 
     def _read_rest(self) -> None:
         while more := os.read(self._source, 1 << 16):

@@ -57,6 +57,7 @@ SIGNALS = ("INT", "INT", "TERM", "TERM", "HUP", "QUIT", "USR1", "ALRM")
 OUTPUTS = ("read", "read", "late", "late", "never", "closed", "full", "file", "pty", "none")
 LOGS = ("read", "read", "read", "late", "never", "closed", "file")
 
+TOO_LONG = 7  # seconds of a launch: a process that was told to end does not wait for so long
 COMMANDS = (
     "exit 0",
     "exit 3",
@@ -111,7 +112,7 @@ def _stream(dice: Random) -> Stream:
     if fields["framing"] == "trickled":  # or a trial takes minutes
         fields |= {"lines": 3, "image": 20}
     if fields["end"] == "mute" or dice.random() < 0.04:
-        fields["launch"] = dice.uniform(7, 12)  # longer than anybody waits who was told to end
+        fields["launch"] = dice.uniform(TOO_LONG, 12)
     return Stream(**fields)  # type: ignore[arg-type]
 
 

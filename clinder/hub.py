@@ -347,8 +347,8 @@ class _Asking(Generic[_Result]):
         if self._on_event is None:
             return
         place = self.route.here
-        tokens = (place.build_token, place.hub_token, event.data.get("token") if event.phase == "ready" else None)
-        if any(tokens):
+        if place.build_token or place.hub_token or event.phase == "ready":
+            tokens = (place.build_token, place.hub_token, event.data.get("token") if event.phase == "ready" else None)
             event = event._replace(message=hide_tokens(event.message, *filter(_is_text, tokens)))
         try:
             self._on_event(event)

@@ -8,6 +8,7 @@ are no JSON object, messages that are no string, broken UTF-8, any line ending, 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sseclient import SSEClient
@@ -102,20 +103,21 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
             yield b"\n\n" + (last + chunk)[begin + 2 :]
         if chunk.endswith(b"\n\n"):
             size = 0
+            last = b"\n"
         elif (end := (last + chunk).rfind(b"\n\n")) >= 0:
             size = len(chunk) - end - 1
+            last = chunk[-1:]
         else:
             size += len(chunk)
-        last = chunk[-1:] or last
+            last = chunk[-1:] or last
 
 
-def _after_mark(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the chunks without a byte order mark at the beginning, which the standard allows."""
+def _after_mark(chunks: Iterable[bytes]) -> Iterable[bytes]:
+    """Return the chunks without a byte order mark at the beginning, which the standard allows."""
     mark, beginning = b"\xef\xbb\xbf", b""
     rest = iter(chunks)
     for chunk in rest:
         beginning += chunk
         if not mark.startswith(beginning):
             break
-    yield beginning.removeprefix(mark)
-    yield from rest
+    return chain((beginning.removeprefix(mark),), rest)

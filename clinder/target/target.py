@@ -18,7 +18,7 @@ from clinder.giturl import quote_text
 from clinder.providers import PROVIDERS
 from clinder.spec import DEFAULT_HUB, RepoSpec, parse_hub, same_repository
 from clinder.target.ci import CIS, Base, CIBuild, read_ci
-from clinder.target.folder import warn_of_folder
+from clinder.target.folder import checkout_root, warn_of_folder
 from clinder.target.myst import MAX_SIZE, MystConfig, find_myst, parse_myst
 from clinder.text import strip_ansi
 
@@ -225,6 +225,8 @@ class _Surroundings:
 
     @cached_property
     def checkout(self) -> "Checkout | None":
+        if checkout_root(self._directory) is None:  # then the library that reads checkouts is not imported
+            return None
         from clinder.target.checkout import Checkout
 
         return Checkout.around(self._directory)

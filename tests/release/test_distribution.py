@@ -60,7 +60,8 @@ def test_the_files_hold_the_package_and_its_licence_and_nothing_else_of_this_tre
         info = f"clinder-{__version__}.dist-info"
         metadata = wheel.read(f"{info}/METADATA").decode()
     assert "clinder/py.typed" in modules
-    assert names == modules | {
+    page = f"clinder-{__version__}.data/data/share/man/man1/clinder.1"
+    assert names == modules | {page} | {
         f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
     }
     assert f"\nVersion: {__version__}\n" in metadata
@@ -73,6 +74,7 @@ def test_the_files_hold_the_package_and_its_licence_and_nothing_else_of_this_tre
         top = {Path(name).parts[1] for name in sdist.getnames()}
     assert top <= {
         "clinder",
+        "docs",
         "README.md",
         "LICENSE",
         "CHANGELOG.md",

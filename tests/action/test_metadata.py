@@ -60,6 +60,16 @@ def test_every_input_is_documented_with_its_default() -> None:
         assert (code and code[1]) == described.get("default"), name
 
 
+def test_one_block_to_copy_has_every_input_and_its_default() -> None:
+    section = REFERENCE.partition("\n## All inputs\n")[2].partition("\n## ")[0]
+    [step] = yaml.safe_load(section.partition("```yaml\n")[2].partition("```")[0])
+    assert step["uses"] == "org/clinder-action@v1"
+    assert step["with"].keys() == METADATA["inputs"].keys()
+    for name, described in METADATA["inputs"].items():
+        if "default" in described:
+            assert str(step["with"][name]).lower() == described["default"], name
+
+
 def test_every_output_is_documented_and_written() -> None:
     outputs = list(METADATA["outputs"])
     assert list(documented("Outputs and variables")) == outputs
@@ -77,6 +87,11 @@ def test_every_input_is_read_and_no_other(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(core, "get_input", get_input)
     inputs.read_inputs()
     assert set(read) == set(METADATA["inputs"])
+
+
+def test_the_readmes_workflow_is_the_one_to_copy() -> None:
+    text = (ROOT / "examples/workflows/pages.yml").read_text()
+    assert text[text.index("name: pages") :] in (ROOT / "README.md").read_text()
 
 
 def test_defaults_are_those_of_the_command_line() -> None:

@@ -69,8 +69,8 @@ def all_blocks(language: str) -> list[Block]:
     return [block for page in pages() for block in blocks(page) if block.language == language]
 
 
-def command(name: str) -> str:
-    """Return the README's command below the comment with this name."""
-    found = re.search(rf"<!-- {name} -->\n```sh\n(.*)\n```", (ROOT / "README.md").read_text())
-    assert found, f"the README has no one-line command {name}"
+def commands(name: str) -> str:
+    """Return the README's commands below the comment with this name, one a line."""
+    found = re.search(rf"<!-- {name} -->\n```sh\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert found, f"the README has no commands {name}"
     return found[1]

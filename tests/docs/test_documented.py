@@ -16,14 +16,14 @@ from clinder.errors import __doc__ as tree
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.local import IDLE
 from clinder.spec import DEFAULT_HUB, PROVIDERS
-from tests.docs.blocks import command, site
+from tests.docs.blocks import commands, site
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = (ROOT / "docs/reference/cli.md").read_text()
 PYTHON = (ROOT / "docs/reference/python.md").read_text()
 
 
-def test_ci_runs_the_readmes_command_for_the_tests(tmp_path: Path) -> None:
+def test_ci_runs_the_readmes_commands_for_the_tests(tmp_path: Path) -> None:
     (tmp_path / ".ci/docker").mkdir(parents=True)
     shutil.copy(ROOT / ".ci/run", tmp_path / ".ci")
     shutil.copy(ROOT / "README.md", tmp_path)
@@ -37,7 +37,7 @@ def test_ci_runs_the_readmes_command_for_the_tests(tmp_path: Path) -> None:
     said = (tmp_path / "said").read_text().splitlines()
     assert said[0] == ".ci/docker/engine yes"
     assert ".ci/docker/act-image yes" in said
-    assert command("tests").startswith("python3 -m venv .venv && ")
+    assert commands("tests").startswith("python3 -m venv .venv\n")
     order = ["bin/python3 -m venv .venv", ".venv/bin/nox install -q nox", ".venv/bin/nox", ".venv/bin/nox -s action"]
     assert [line for line in said if "docker" not in line] == [f"{line} yes" for line in order]
 

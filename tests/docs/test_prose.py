@@ -15,10 +15,8 @@ from .blocks import site
 # Pages that are still to be reworded. One that is goes from here, and is held from then on.
 TO_REWORD = {
     "CHANGELOG.md",
-    "README.md",
     "docs/explanation/life-of-a-session.md",
     "docs/how-to/debug-a-failed-build.md",
-    "docs/reference/action.md",
     "docs/reference/cli.md",
     "docs/reference/environment.md",
     "docs/reference/python.md",

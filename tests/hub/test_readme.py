@@ -1,10 +1,10 @@
-"""The README's first command, typed on a fresh copy, with an environment of its own from the package registries."""
+"""The README's commands of "Try it", typed on a fresh copy, with an environment from the package registries."""
 
 import os
 import subprocess
 from pathlib import Path
 
-from tests.docs.blocks import command
+from tests.docs.blocks import commands
 from tests.support.git import copy_this_tree
 
 
@@ -12,7 +12,7 @@ def test_the_quickstart_shows_what_ran_on_a_session_that_is_gone_afterwards(tmp_
     copy_this_tree(tmp_path)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER_", "BINDER_", "VIRTUAL"))}
     done = subprocess.run(
-        ["bash", "-e", "-c", command("quickstart")],
+        ["bash", "-e", "-c", commands("quickstart")],
         cwd=tmp_path,
         env=env,
         stdin=subprocess.DEVNULL,

@@ -15,11 +15,13 @@
         ├── WrongToken          1  the server is there and does not accept the token
         └── SessionUnreachable  3  it did not answer, so nobody knows
 
-The number is the exit code of the command line. No message ever contains a token, and what a hub said is
-cleaned of control characters before it gets here.
+The number is the exit code of the command line. No message ever contains a token. A message may have the words of a hub
+or the names of a repository's files in it, so control characters and colours are removed from all messages here.
 """
 
 from typing import ClassVar
+
+from clinder.text import strip_ansi
 
 
 class ClinderError(Exception):
@@ -28,9 +30,9 @@ class ClinderError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
+        self.message = strip_ansi(message)
+        self.hint = strip_ansi(hint)
+        super().__init__(self.message, self.hint)
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message

@@ -102,12 +102,12 @@ def parse_myst(content: bytes, name: str) -> MystConfig:
     return MystConfig(_own_project(_parse(content, name)) or {}, name)
 
 
-def _read_project(path: Path, read: list[Path]) -> tuple[Project | None, list[str]]:
+def _read_project(path: Path, read: list[str]) -> tuple[Project | None, list[str]]:
     """Return a file's project and the URLs that it extends; ``read`` are the files so far, against circles.
 
     As MyST merges: what a file says itself counts most, then what it extends, the last first; a key is taken whole.
     """
-    read.append(path.resolve())
+    read.append(os.path.abspath(path))  # noqa: PTH100  (resolve() raises errors of links and of names)
     config = _read_config(path)
     project, remote = _own_project(config), []
     for extended in reversed(_extended(config)):
@@ -115,7 +115,7 @@ def _read_project(path: Path, read: list[Path]) -> tuple[Project | None, list[st
             remote.append(extended)
             continue
         file = path.parent / extended
-        if file.resolve() not in read and len(read) < _MAX_EXTENDED:
+        if os.path.abspath(file) not in read and len(read) < _MAX_EXTENDED:  # noqa: PTH100
             more, urls = _read_project(file, read)
             remote += urls
             project = project if more is None else {**more, **(project or {})}
@@ -133,8 +133,9 @@ def _own_project(config: Project) -> Project | None:
 
 
 def _extended(config: Project) -> list[str]:
-    extended = config.get("extends") or config.get("extend") or []
-    return [each for each in ([extended] if isinstance(extended, str) else extended) if isinstance(each, str)]
+    extended = config.get("extends") or config.get("extend")
+    each_of = extended if isinstance(extended, list) else [extended]
+    return [each for each in each_of if isinstance(each, str)]
 
 
 def _read_config(path: Path) -> Project:

@@ -1,14 +1,19 @@
 """What a project's myst.yml says to launch, in all the forms that MyST has for it."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from clinder import UsageError
 from clinder.spec import DEFAULT_HUB
 from clinder.target.target import Target, resolve_target
+from clinder.text import strip_ansi
 
 HUB = "https://hub.example.org/"
 
@@ -293,3 +298,70 @@ def test_values_that_grow_without_end_are_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         of_myst(tmp_path, text)
     assert len(caught.value.message) < len(str(tmp_path)) + 80
+
+
+# Whatever a file says
+
+
+TEXT = st.one_of(
+    st.text(max_size=40),
+    st.sampled_from(
+        [
+            "org/repo",
+            "https://github.com/org/repo/tree/a/b",
+            "https://hub.example.org/v2/gh/org/repo/HEAD",
+            "10.5281/zenodo.1",
+            "https://[::1",
+            "other.yml",
+            "loop.yml",
+            "..",
+            "a\0b",
+            "https://example.org/x.yml",
+        ]
+    ),
+)
+NAMES = st.sampled_from(["url", "repo", "ref", "provider", "binder", "jupyter", "github", "thebe"])
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.dates(), TEXT),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+BINDERS = (
+    st.fixed_dictionaries({}, optional={"url": VALUES, "repo": VALUES, "ref": VALUES, "provider": VALUES}) | VALUES
+)
+PROJECTS = (
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "binder": BINDERS,
+            "github": VALUES,
+            "jupyter": st.fixed_dictionaries({"binder": BINDERS}) | VALUES,
+            "thebe": VALUES,
+        },
+    )
+    | VALUES
+)
+CONFIGS = st.fixed_dictionaries({}, optional={"project": PROJECTS, "extends": VALUES, "extend": VALUES})
+
+
+@given(CONFIGS.map(yaml.safe_dump) | st.text(max_size=200))
+@example("extends: true")
+@example('extends: "a\\0b"')
+@example('extends: "a\\e[8mb\\e]0;x\\a\\u202e"')
+@example("extends: loop.yml")
+@example("project: !!python/object:os.system {}")
+def test_any_myst_yml_names_something_to_launch_or_is_an_error_in_words(text: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "myst.yml").write_text(text, encoding="utf-8", errors="surrogatepass")
+        (directory / "other.yml").write_text(text, encoding="utf-8", errors="surrogatepass")
+        (directory / "loop.yml").symlink_to("loop.yml")
+        for said in ({}, {"repo": "org/repo"}, {"hub": HUB}):
+            try:
+                target = chosen(directory, offline=True, **said)
+            except UsageError as error:
+                words = str(error)
+            else:
+                assert all(hub.startswith(("http://", "https://")) for hub in target.hubs)
+                words = "\n".join([*target.hubs, *target.lines])
+            assert words == strip_ansi(words)

@@ -100,7 +100,7 @@ def median(measurement: str, command: str) -> tuple[float, float]:
     return float(cells[1]) / 1000, float(cells[5])
 
 
-@pytest.mark.parametrize(("command", "column"), [("clinder", 1), ("curl", 3)])
+@pytest.mark.parametrize(("command", "column"), [("clinder", 1), ("Binderbot", 2), ("curl", 3)])
 def test_the_comparison_has_the_figures_of_the_benchmarks(command: str, column: int) -> None:
     figures = COMPARISON.partition("## Figures")[2]
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in figures.splitlines() if row.startswith("| ")]
@@ -110,10 +110,6 @@ def test_the_comparison_has_the_figures_of_the_benchmarks(command: str, column: 
 
 
 def test_the_comparison_has_the_other_figures_of_the_benchmarks() -> None:
-    aims = BENCHMARKS.partition("## Aims")[2].partition("\n## ")[0]
-    for figure in ("0.21 s", "88 MiB", "1.0 to 1.5 s", "150 to 166 MiB"):
-        assert figure in aims
-        assert figure in COMPARISON
     prose = re.findall(r"^\| a commit of prose.*\| ([\d.]+) \| [\d.]+ \| \d of 5 \|$", BENCHMARKS, re.MULTILINE)
     without, reusing = (f"{float(median):.1f} s" for median in prose)
     assert f"started in {without} without it and {reusing} with it" in COMPARISON

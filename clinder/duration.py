@@ -34,3 +34,12 @@ def format_duration(seconds: float) -> str:
     if hours:
         return f"{hours}h{minutes:02}m"
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def describe_duration(seconds: float) -> str:
+    """Return about how long that is, for a sentence: ``42 s``, ``12 min``, ``1.7 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 100 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

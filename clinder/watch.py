@@ -7,6 +7,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
+from clinder.duration import describe_duration
 from clinder.session import Finding, Look, MemoryStatus, SessionStatus
 
 _MOMENT = 1.0  # seconds of activity that a server may have had by itself when it began
@@ -93,7 +94,7 @@ class Watch:
         if is_sure and look.finding is not Finding.NOTHING:
             self.loss = "the session ended"
         elif now - self._seen_at >= self._policy.silence:
-            self.loss = f"the session had not answered for {duration(now - self._seen_at)}"
+            self.loss = f"the session had not answered for {describe_duration(now - self._seen_at)}"
         return self._policy.doubt
 
     def _note_alive(self, look: Look, now: float) -> None:
@@ -145,12 +146,12 @@ def likely_end(seen: LastSeen | None = None) -> str:
     """Say what has most likely ended a session that is gone, from what was seen of it, if anything: whole sentences."""
     if seen is None:
         return "It ran out of memory, was idle for so long that the hub culled it, or was stopped by the hub."
-    ago, memory = duration(seen.seconds_ago), seen.status.memory
+    ago, memory = describe_duration(seen.seconds_ago), seen.status.memory
     use = f"{memory_use(memory)} were in use {ago} before" if memory else ""
     if memory and is_nearly_full(memory):
         return f"Most likely it ran out of memory: {use}."
     if seen.idle >= _IDLE_ENOUGH and not seen.is_busy:
-        return f"Most likely the hub culled it: it had been idle for {duration(seen.idle + seen.seconds_ago)}."
+        return f"Most likely the hub culled it: it had been idle for {describe_duration(seen.idle + seen.seconds_ago)}."
     doing = f"{'a' if seen.is_busy else 'no'} cell was running {ago} before" if was_used(seen.status) else ""
     about = ", ".join(filter(None, [doing, use]))
     return f"It ran out of memory, was stopped by the hub, or its machine went away{': ' if about else ''}{about}."
@@ -169,12 +170,3 @@ def memory_use(memory: MemoryStatus) -> str:
 
 def _gigabytes(count: int) -> str:
     return f"{count / (1 << 30):.1f}"
-
-
-def duration(seconds: float) -> str:
-    """Return how long that is, in words, and no more exactly than a person wants to know."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 100 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -72,9 +72,10 @@ def use_session(
 
 def _describe_loss(ending: Ending, watcher: "Watcher") -> str:
     """Say how the session was lost, and what has most likely ended it."""
-    from clinder.watch import duration, likely_end
+    from clinder.duration import describe_duration
+    from clinder.watch import likely_end
 
-    after = duration(ending.seconds)
+    after = describe_duration(ending.seconds)
     if ending.code is None:
         loss = watcher.loss
         what = f"{loss[0].upper()}{loss[1:]} while {ending.command} ran, {after} after that began."
@@ -85,10 +86,12 @@ def _describe_loss(ending: Ending, watcher: "Watcher") -> str:
 
 def _describe_end(ending: Ending, watcher: "Watcher") -> str:
     """Say how the command ended, what became of the session, and whether its memory was nearly full."""
-    from clinder.watch import duration, is_nearly_full, memory_use
+    from clinder.duration import describe_duration
+    from clinder.watch import is_nearly_full, memory_use
 
     fates = {True: "the session was stopped", False: "the session had ended already", None: "the session may still run"}
-    text = f"{ending.command} exited with {ending.code} after {duration(ending.seconds)}; {fates[ending.was_running]}"
+    after = describe_duration(ending.seconds)
+    text = f"{ending.command} exited with {ending.code} after {after}; {fates[ending.was_running]}"
     if watcher.peak and is_nearly_full(watcher.peak):
         text += f". Its memory was nearly full: {memory_use(watcher.peak)} were in use at the most"
     return text

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import NamedTuple
 
+from clinder.duration import describe_duration
 from clinder.errors import BuildFailed, HubError, HubUnavailable, UsageError
 from clinder.launch.verdict import LATER, Limit, Place, Verdict
 from clinder.spec import check_url
@@ -207,8 +208,7 @@ class Route:
             raise self.no_time()
 
     def _until(self, now: float) -> str:
-        rest = self._deadline - now
-        return f"and so on for {rest / 60:.0f} min" if rest >= 120 else f"and so on for {rest:.0f} s"
+        return f"and so on for {describe_duration(self._deadline - now)}"
 
     def _nobody_left(self) -> HubError:
         """Return the final error when every hub refused."""

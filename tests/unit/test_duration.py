@@ -3,7 +3,7 @@
 import pytest
 
 from clinder import UsageError
-from clinder.duration import format_duration, parse_duration
+from clinder.duration import describe_duration, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,10 @@ def test_what_is_no_duration_is_told_what_would_be(text: str) -> None:
 )
 def test_a_duration_is_shown_in_its_two_largest_units(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.2, "0 s"), (99, "99 s"), (100, "2 min"), (5990, "100 min"), (7200, "2.0 h")]
+)
+def test_a_duration_in_a_sentence(seconds: float, words: str) -> None:
+    assert describe_duration(seconds) == words

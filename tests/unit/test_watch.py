@@ -3,7 +3,7 @@
 import pytest
 
 from clinder.session import Finding, KernelStatus, Look, MemoryStatus, SessionStatus
-from clinder.watch import LastSeen, Watch, WatchPolicy, duration, is_nearly_full, likely_end, was_used
+from clinder.watch import LastSeen, Watch, WatchPolicy, is_nearly_full, likely_end, was_used
 
 POLICY = WatchPolicy()
 STARTED = "2026-01-01T00:00:00.000000Z"
@@ -176,10 +176,3 @@ def test_what_has_most_likely_ended_a_session(seen: LastSeen | None, words: str)
 )
 def test_a_memory_without_a_limit_is_never_full(memory: MemoryStatus, full: bool) -> None:
     assert is_nearly_full(memory) == full
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "0 s"), (99, "99 s"), (100, "2 min"), (5990, "100 min"), (7200, "2.0 h")]
-)
-def test_how_long_something_took(seconds: float, words: str) -> None:
-    assert duration(seconds) == words

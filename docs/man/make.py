@@ -18,6 +18,8 @@ def man_page() -> str:
     page = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
     # A date would make each day's page another one.
     page = re.sub(r'^(\.TH CLINDER "1") "[^"]*"', r'\1 ""', page, flags=re.MULTILINE)
+    # The end of the help, which more.man says at length.
+    page = re.sub(r"^\.SH COMMENTS\n.*?(?=^\.SH )", "", page, flags=re.MULTILINE | re.DOTALL)
     # The lines of a usage stand below each other.
     return re.sub(r"^usage: .*?(?=\n\n)", r".nf\n\g<0>\n.fi", page, flags=re.MULTILINE | re.DOTALL)
 

@@ -112,3 +112,13 @@ def test_a_workflow_to_copy_sets_only_inputs_that_there_are(workflow: Path) -> N
     assert uses or commands or any(each.startswith("ProjectPythia/cookbook-actions/") for each in reusable)
     for step in uses:
         assert step.get("with", {}).keys() <= METADATA["inputs"].keys()
+
+
+def test_the_versions_of_actions_to_copy_are_those_of_our_own_workflows() -> None:
+    ours = "".join(path.read_text() for path in ROOT.glob(".github/workflows/*.yml"))
+    pinned = dict(re.findall(r"uses: (\S+)@[0-9a-f]{40} # (v\d+)", ours))
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*/*.md"), *WORKFLOWS]
+    used = {(path.name, *found) for path in pages for found in re.findall(r"uses: (\S+)@(v\d+)", path.read_text())}
+    others = {use for use in used if use[1] in pinned and use[2] != pinned[use[1]]}
+    assert others == set()
+    assert {use[1] for use in used} >= {"actions/checkout", "actions/upload-artifact"} <= pinned.keys()

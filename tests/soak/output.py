@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-_PIPE = 61_440  # bytes: Linux's pipe has 65,536, and is full when the next page does not fit
+_PIPE = 32_768  # bytes: Linux's pipe has sixteen pages, of which small writes may fill half
 
 
 class Output:

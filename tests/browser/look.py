@@ -39,7 +39,8 @@ _FRAME = """<!doctype html>
   @media (max-width: 767px) {{ main {{ padding: 16px }} }}
   tr {{ background: none !important }} /* on GitHub's stripes, GitHub's own colour of a link in code is too faint */
 </style>
-<main class="markdown-body">
+<body class="markdown-body">
+<main>
 {body}
 </main>
 """

@@ -1,6 +1,7 @@
 """What is checked, in one place: `nox` runs lint and tests; `nox -l` lists the rest."""
 
 import os
+import shutil
 from pathlib import Path
 
 import nox
@@ -11,6 +12,7 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
 
 HUB = Path("tests/hub")
+BROWSER = Path("tests/browser")
 
 
 def files(*patterns: str) -> list[str]:
@@ -66,12 +68,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """All tests but `kernels` and those that need Docker, on real servers. Python 3.11 or newer and Node.js."""
+    """All tests but those of `kernels`, `action` and `browser`, on real servers. Python 3.11 or newer and Node.js."""
     install(session, "requirements/dev.txt")
     install_hub(session)
     # Most tests wait rather than work, so there are more workers than processors.
     workers = str(3 * (os.cpu_count() or 1))
-    chosen = ["-m", "not docker", "--ignore", "tests/kernels"]
+    chosen = ["-m", "not docker", "--ignore", "tests/kernels", "--ignore", str(BROWSER)]
     session.run("pytest", "-n", workers, "--dist", "worksteal", *chosen, *session.posargs)
 
 
@@ -90,6 +92,18 @@ def action(session: nox.Session) -> None:
     install(session, "requirements/dev.txt")
     install_hub(session)
     session.run("pytest", "-n", str(2 * (os.cpu_count() or 1)), "-m", "docker", "tests/action", *session.posargs)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The pages and pictures of the documentation, looked at in Chromium. Python 3.11 or newer and Node.js."""
+    found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+    chromium = os.environ.get("CHROMIUM") or next(found, None)
+    if chromium is None:
+        session.error("There is no Chromium: `apt-get install chromium` on Debian, or name the program in $CHROMIUM")
+    session.install("--require-hashes", "-r", str(BROWSER / "tools.txt"), silent=True)
+    session.run("npm", "ci", "--prefix", str(BROWSER), "--no-audit", "--no-fund", external=True, silent=True)
+    session.run("pytest", str(BROWSER), *session.posargs, env={"CHROMIUM": chromium})
 
 
 @nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])

@@ -1,67 +1,92 @@
-"""Makes the pictures of the documentation from real runs: `python docs/pictures/make.py`.
+"""Makes the pictures of the documentation: `python docs/pictures/make.py`.
 
-terminal.svg is a start on the embedded hub, at the moment when the server is launched. summary.svg is what the Action
-wrote of one. life.svg is drawn from the words below.
+terminal.svg and summary.svg are of real runs: the quickstart on a terminal, and what the Action wrote into the summary
+of a job. life.svg is drawn from the words below. MyST is needed: `npm ci --prefix tests/hub`.
 """
 
 import os
 import pty
 import re
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pyte
-from rich.console import Console
-from rich.markdown import Markdown
-from rich.text import Text
+from drawing import Link, Message, Run, page, sequence
+from drawing import terminal as draw_terminal
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-COLUMNS, ROWS = 100, 24
+PROGRAMS = (Path(sys.executable).parent, ROOT / "tests" / "hub" / "node_modules" / ".bin")
+COLUMNS, ROWS = 63, 60
+QUICKSTART = ("clinder run local -- \\\n    myst build --site --execute --strict", "python show.py")
 
 
-def plain_environment(home: str) -> dict[str, str]:
+def plain_environment(home: Path) -> dict[str, str]:
     """An environment in which a picture is the same everywhere."""
-    return {"PATH": os.environ["PATH"], "HOME": home, "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    path = os.pathsep.join([*map(str, PROGRAMS), os.environ["PATH"]])
+    return {"PATH": path, "HOME": str(home), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
 
 
-def terminal(directory: Path) -> str:
-    """Start a session on a terminal; return the picture of the last moment before it is there."""
-    words = ["run", "local", "--", "true"]
-    command = [sys.executable, "-m", "clinder", *words]
-    child, screen = pty.fork()
+def terminal(home: Path) -> str:
+    """Type the quickstart's commands on a terminal; return the picture of what stands there then."""
+    project = home / "quickstart"
+    shutil.copytree(ROOT / "examples" / "quickstart", project, ignore=shutil.ignore_patterns("_build"))
+    screen = pyte.Screen(COLUMNS, ROWS)
+    stream = pyte.ByteStream(screen)
+    for command in QUICKSTART:
+        shown = type_on_terminal(command, project, plain_environment(home))
+        stream.feed(f"$ {command}\n".replace("\n", "\r\n").encode() + shown.replace(bytes(home), b"/home/me"))
+    lines = max(line for line in range(ROWS) if screen.display[line].strip()) + 1
+    assert lines < ROWS, "there is more than the picture can show"
+    return draw_terminal("quickstart", COLUMNS, lines, [run for line in range(lines) for run in runs_of(screen, line)])
+
+
+def type_on_terminal(command: str, directory: Path, env: dict[str, str]) -> bytes:
+    """Run a command on a terminal of its own to its end; return what it wrote there."""
+    child, terminal = pty.fork()
     if child == 0:
         os.chdir(directory)
-        os.execve(command[0], command, plain_environment(str(directory)))  # noqa: S606
-    emulator = pyte.Screen(COLUMNS, ROWS)
-    stream = pyte.ByteStream(emulator)
-    moment: list[str] = []
-    while select.select([screen], [], [], 60)[0]:
+        os.execve("/bin/sh", ["sh", "-c", f"stty rows {ROWS} columns {COLUMNS}; {command}"], env)  # noqa: S606
+    shown = b""
+    while select.select([terminal], [], [], 60)[0]:
         try:
-            data = os.read(screen, 65536)
+            shown += os.read(terminal, 65536)
         except OSError:  # Linux's way to say that the other end is closed
             break
-        for piece in data.splitlines(keepends=True):
-            stream.feed(piece)
-            if any(line.startswith("launching ") for line in emulator.display):
-                moment = [line.rstrip() for line in emulator.display]
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert moment, "no live line was seen"
-    shown = "\n".join(["$ clinder " + " ".join(words), *moment]).rstrip()
-    return picture(Text(re.sub(rf"{re.escape(str(directory))}|{re.escape(sys.prefix)}", "~", shown)), "clinder")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown
+    return shown
 
 
-def summary(directory: Path) -> str:
+def runs_of(screen: pyte.Screen, line: int) -> Iterator[Run]:
+    """Yield a line of a terminal, cut where its weight changes and around each character that takes two columns."""
+    cells = screen.buffer[line]
+    filled = [n for n in range(COLUMNS) if cells[n].data.strip()]
+    wide = {n for n in filled if n + 1 < COLUMNS and cells[n + 1].data == ""}
+    kinds = groupby(
+        range(filled[-1] + 1 if filled else 0), lambda n: (cells[n].bold, n if n in wide or n - 1 in wide else -1)
+    )
+    for (is_bold, _), group in kinds:
+        columns = list(group)
+        text = "".join(cells[n].data for n in columns)
+        if text.strip():
+            yield Run(line, columns[0], text, 2 if columns[0] in wide else len(columns), is_bold)
+
+
+def summary(home: Path) -> str:
     """Run the Action's first step as a process, and its last; return the picture of the summary between them."""
     from clinder.local import EmbeddedHub
 
-    with EmbeddedHub(str(directory)) as hub:
-        files = {name: directory / name.lower() for name in ("OUTPUT", "ENV", "STATE", "STEP_SUMMARY")}
-        env = plain_environment(str(directory)) | {f"GITHUB_{name}": str(path) for name, path in files.items()}
+    with EmbeddedHub(str(home)) as hub:
+        files = {name: home / name.lower() for name in ("OUTPUT", "ENV", "STATE", "STEP_SUMMARY")}
+        env = plain_environment(home) | {f"GITHUB_{name}": str(path) for name, path in files.items()}
         env |= {
             "INPUT_HUB-URL": hub.url,
             "INPUT_REPO": "org/book",
@@ -69,73 +94,51 @@ def summary(directory: Path) -> str:
         }
         for path in files.values():
             path.touch()
-        subprocess.run(
-            [sys.executable, ROOT / "entrypoint.py"], cwd=directory, env=env, check=True, capture_output=True
-        )
+        subprocess.run([sys.executable, ROOT / "entrypoint.py"], cwd=home, env=env, check=True, capture_output=True)
         state = dict(re.findall(r"^(\w+)<<(?:.*)\n(.*)$", files["STATE"].read_text(), re.MULTILINE))
         env |= {f"STATE_{name}": value for name, value in state.items()}
         done = subprocess.run([sys.executable, ROOT / "post_entrypoint.py"], env=env, check=True, capture_output=True)
         assert b"Stopped" in done.stdout
     # The hub has another port and path each time. What is Markdown's own in its URL has a backslash before it.
     address = "".join(r"\\?" + re.escape(character) for character in hub.url)
-    text = re.sub(address, "https://hub.example.org/", files["STEP_SUMMARY"].read_text())
-    return picture(Markdown(text), "Summary of the job")
+    return draw_markdown(re.sub(address, "https://hub.example.org/", files["STEP_SUMMARY"].read_text()))
 
 
-def picture(content: Text | Markdown, title: str) -> str:
-    """Render something as a window, with an id that does not change from run to run."""
-    with Path(os.devnull).open("w") as nowhere:
-        console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True, color_system="truecolor")
-        console.print(content)
-    return console.export_svg(title=title, unique_id="clinder")
+def draw_markdown(text: str) -> str:
+    """Draw a summary: a heading, a table, and paragraphs. Anything else is an error, not left out."""
+    shown: dict[str, list[str]] = {"heading_open": [], "table_open": [], "paragraph_open": []}
+    block = ""
+    for token in MarkdownIt("commonmark").enable("table").parse(text):
+        if token.level == 0 and token.nesting >= 0:
+            block = token.type
+        if token.type == "inline" or block not in shown:
+            shown[block].append(words(token))
+    (heading,), (_, _, *cells), rest = shown.values()  # the table's head is empty
+    rows = list(zip(cells[::2], cells[1::2], strict=True))
+    return page("build summary", heading, rows, rest)
 
 
-# Who, and what passes between them: from, to, what.
-WHO = ("your workflow", "clinder", "BinderHub", "session")
+def words(token: Token) -> str:
+    """Return the words of a line of Markdown; a line that is a link and nothing else stays one."""
+    children = token.children or []
+    text = "".join(child.content for child in children)
+    return Link(text) if children and children[0].type == "link_open" else text
+
+
+# Who, and what passes between them.
+WHO = ("workflow", "clinder", "BinderHub", "session")
 LIFE = (
-    (0, 1, "start, or the Action's first step"),
-    (1, 2, "GET build/gh/org/repo/commit"),
-    (2, 1, "event stream: waiting, building, pushing, launching"),
-    (2, 3, "launches a Jupyter Server"),
-    (2, 1, "ready: url and token"),
-    (1, 0, "JUPYTER_BASE_URL, JUPYTER_TOKEN"),
-    (0, 3, "cells"),
-    (3, 0, "outputs"),
-    (0, 1, "stop, or the Action's last step, however the job ended"),
-    (1, 3, "POST api/shutdown"),
+    Message(0, 1, "clinder run, or the Action's first step"),
+    Message(1, 2, "GET build/gh/org/repo/commit"),
+    Message(2, 1, "waiting, building, pushing, launching"),
+    Message(2, 3, "launches a Jupyter Server"),
+    Message(2, 1, "ready: URL and token"),
+    Message(1, 0, "JUPYTER_BASE_URL, JUPYTER_TOKEN"),
+    Message(0, 3, "cells"),
+    Message(3, 0, "outputs"),
+    Message(0, 1, "the build ends, fails or is cancelled"),
+    Message(1, 3, "POST api/shutdown"),
 )
-
-
-def life() -> str:
-    """Draw who says what to whom, from top to bottom."""
-    step, left, top, row = 240, 110, 60, 44
-    width, height = left * 2 + step * (len(WHO) - 1), top + row * (len(LIFE) + 1)
-    x = [left + step * n for n in range(len(WHO))]
-    svg = ElementTree.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "viewBox": f"0 0 {width} {height}"})
-    svg.attrib |= {"font-family": "sans-serif", "font-size": "13"}
-
-    def add(parent: ElementTree.Element, tag: str, text: str = "", **attributes: object) -> ElementTree.Element:
-        names = {name.replace("_", "-"): str(value) for name, value in attributes.items()}
-        child = ElementTree.SubElement(parent, tag, names)
-        child.text = text or None
-        return child
-
-    add(svg, "title", "The life of a session")
-    tip = add(add(svg, "defs"), "marker", id="tip", markerWidth=9, markerHeight=8, refX=8, refY=4, orient="auto")
-    add(tip, "path", d="M0,0 L9,4 L0,8 z", fill=_INK)
-    add(svg, "rect", width=width, height=height, fill="#ffffff")
-    for at, name in zip(x, WHO, strict=True):
-        add(svg, "line", x1=at, y1=top - 16, x2=at, y2=height - 12, stroke="#999999", stroke_dasharray="4 4")
-        add(svg, "text", name, x=at, y=top - 26, text_anchor="middle", font_weight="bold")
-    for n, (start, end, what) in enumerate(LIFE):
-        y, gap = top + row * (n + 1) - 12, 4 if end > start else -4
-        add(svg, "line", x1=x[start] + gap, y1=y, x2=x[end] - gap, y2=y, stroke=_INK, marker_end="url(#tip)")
-        halo = {"stroke": "#ffffff", "stroke_width": 4, "paint_order": "stroke"}
-        add(svg, "text", what, x=(x[start] + x[end]) / 2, y=y - 7, text_anchor="middle", **halo)
-    return ElementTree.tostring(svg, encoding="unicode") + "\n"
-
-
-_INK = "#b35900"
 
 
 def main() -> None:
@@ -144,7 +147,7 @@ def main() -> None:
     for name, make in (("terminal", terminal), ("summary", summary)):
         with tempfile.TemporaryDirectory() as directory:
             (target / f"{name}.svg").write_text(make(Path(directory).resolve()))
-    (target / "life.svg").write_text(life())
+    (target / "life.svg").write_text(sequence("The life of a session", WHO, LIFE))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ def test_ci_runs_the_readmes_commands_for_the_tests(tmp_path: Path) -> None:
     (tmp_path / ".ci/docker").mkdir(parents=True)
     shutil.copy(ROOT / ".ci/run", tmp_path / ".ci")
     shutil.copy(ROOT / "README.md", tmp_path)
-    for name in (".ci/docker/engine", ".ci/docker/act-image", ".venv/bin/nox", "bin/python3", "bin/zsh", "bin/fish"):
+    programs = (".venv/bin/nox", *(f"bin/{name}" for name in ("python3", "zsh", "fish", "chromium")))
+    for name in (".ci/docker/engine", ".ci/docker/act-image", *programs):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" $TESTS_NEVER_SKIP >>{tmp_path}/said\n')
         (tmp_path / name).chmod(0o755)
@@ -38,8 +39,10 @@ def test_ci_runs_the_readmes_commands_for_the_tests(tmp_path: Path) -> None:
     assert said[0] == ".ci/docker/engine yes"
     assert ".ci/docker/act-image yes" in said
     assert commands("tests").startswith("python3 -m venv .venv\n")
-    order = ["bin/python3 -m venv .venv", ".venv/bin/nox install -q nox", ".venv/bin/nox", ".venv/bin/nox -s action"]
-    assert [line for line in said if "docker" not in line] == [f"{line} yes" for line in order]
+    nox = [".venv/bin/nox install -q nox", ".venv/bin/nox", ".venv/bin/nox -s action browser"]
+    assert [line for line in said if "docker" not in line] == [
+        f"{line} yes" for line in ("bin/python3 -m venv .venv", *nox)
+    ]
 
 
 def options() -> set[str]:

@@ -81,7 +81,7 @@ def test_ci_runs_sessions_that_there_are_and_the_unit_tests_on_each_python() -> 
     matrix = set(job["strategy"]["matrix"]["session"])
     sessions = nox_sessions()
     units = {name for name in sessions if name.startswith("unit-")}
-    assert units | {"lint", "tests", "action"} <= matrix <= sessions
+    assert units | {"lint", "tests", "kernels", "action", "browser"} <= matrix <= sessions
     [setup] = [each["with"] for each in job["steps"] if "actions/setup-python@" in each.get("uses", "")]
     assert {f"unit-{python}" for python in setup["python-version"].split()} == units
 

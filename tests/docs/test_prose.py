@@ -17,7 +17,6 @@ TO_REWORD = {
     "CHANGELOG.md",
     "README.md",
     "docs/explanation/life-of-a-session.md",
-    "docs/how-to/debug-a-failed-build.md",
     "docs/reference/action.md",
     "docs/reference/cli.md",
     "docs/reference/environment.md",

@@ -92,7 +92,7 @@ class Verdict(NamedTuple):
         return self.row.fault
 
     def error(self, what: str = "") -> HubError:
-        """Return the final error that says this, or ``what`` instead. The documentation has an entry of the row's name."""
+        """Return the final error that says this, or ``what`` instead; the row's name is its anchor."""
         what = what or self.what
         is_build = self.row.error is BuildFailed
         error = BuildFailed(what, self.hint, self.log) if is_build else self.row.error(what, self.hint)

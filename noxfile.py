@@ -21,7 +21,7 @@ def files(*patterns: str) -> list[str]:
 
 WORKFLOWS = files(".github/workflows/*.yml")
 # The reference is left out: its words are those of the code, and tests hold it to that.
-PROSE = files("*.md", "docs/*.md", "docs/tutorial/*.md", "docs/explanation/*.md", "docs/how-to/*.md")
+PROSE = files("*.md", *(f"docs/{name}*.md" for name in ("", "tutorial/", "explanation/", "how-to/", "maintainers/")))
 EXAMPLES = files("examples/workflows/*.yml", "examples/*/.github/workflows/*.yaml")  # for users to copy
 # What check-jsonschema calls a schema, and the files that follow it.
 SCHEMAS = {

@@ -17,22 +17,39 @@
 
 The number is the exit code of the command line. No message ever contains a token. A message may have the words of a hub
 or the names of a repository's files in it, so control characters and colours are removed from all messages here.
+
+The documentation has a page with an entry for each message. The last line of an error that ends the command line or the
+Action has the address of the entry.
 """
 
 from typing import ClassVar
 
 from clinder.text import strip_ansi
 
+# Each anchor is a heading of docs/troubleshooting.md.
+TROUBLESHOOTING = "https://org.github.io/clinder/troubleshooting"
+
+
+def more(anchor: str) -> str:
+    """Return the line that says where the documentation explains an error."""
+    return f"More: {TROUBLESHOOTING}#{anchor}"
+
 
 class ClinderError(Exception):
     """What happened (``message``) and what to do about it (``hint``, may be empty)."""
 
     exit_code: ClassVar[int] = 1
+    anchor: str = "output-not-written"  # an error that a hub's answer means has that of its row (launch/verdict.py)
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message = strip_ansi(message)
         self.hint = strip_ansi(hint)
         super().__init__(self.message, self.hint)
+
+    @property
+    def more(self) -> str:
+        """The line that says where the documentation explains this error."""
+        return more(self.anchor)
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -42,10 +59,13 @@ class UsageError(ClinderError, ValueError):
     """A hub, repository, provider, session or option that can't be understood."""
 
     exit_code = 2
+    anchor = "wrong-input"
 
 
 class HubError(ClinderError):
     """A hub did not give a session."""
+
+    anchor = "the-hub"
 
 
 class HubRefused(HubError):
@@ -54,6 +74,8 @@ class HubRefused(HubError):
 
 class BuildFailed(HubRefused):
     """The hub could not build the environment. ``log`` holds the last lines of the build's log."""
+
+    anchor = "build-failed"
 
     def __init__(self, message: str, hint: str = "", log: tuple[str, ...] = ()) -> None:
         super().__init__(message, hint)
@@ -73,25 +95,35 @@ class DeadlineExceeded(HubError):
     """The deadline passed while the hub was still building or launching."""
 
     exit_code = 4
+    anchor = "no-session-in-time"
 
 
 class LaunchCancelled(HubError):
     """The launch ended because the caller's ``cancel`` event was set."""
 
+    anchor = "launch-cancelled"
+
 
 class SessionError(ClinderError):
     """A session did not do what it was asked."""
+
+    anchor = "the-session"
 
 
 class SessionGone(SessionError):
     """There is no such session any more."""
 
+    anchor = "session-gone"
+
 
 class WrongToken(SessionError):
     """A Jupyter Server answered and refused the token."""
+
+    anchor = "wrong-token"
 
 
 class SessionUnreachable(SessionError):
     """No usable answer: the session may still be running."""
 
     exit_code = 3
+    anchor = "session-not-reached"

@@ -1,8 +1,8 @@
 """Say who owns clinder on GitHub, everywhere: `publish_name.py NAME`. Then look at `git diff`, and commit.
 
 The file .github/owner has the present name. It is replaced in the tracked files where it owns clinder or the Action
-(`NAME/clinder`, `NAME/clinder-action`, on github.com, ghcr.io or alone) or stands by itself in backquotes. What has
-the same name for another reason, such as the repositories of examples and tests, stays.
+(`NAME/clinder`, `NAME/clinder-action`, on github.com, ghcr.io or alone, and `NAME.github.io/clinder`) or stands by
+itself in backquotes. What has the same name for another reason, such as the repositories of examples and tests, stays.
 """
 
 import re
@@ -14,7 +14,8 @@ OWNER = Path(".github/owner")
 
 
 def renamed(text: str, old: str, new: str) -> str:
-    """Return the text with the new owner. Image names are in lower case, whatever the owner's is."""
+    """Return the text with the new owner. Names of images and sites are in lower case, whatever the owner's is."""
+    text = re.sub(rf"(?<=//){old}(?=\.github\.io/clinder\b)", new.lower(), text, flags=re.IGNORECASE)
     text = re.sub(rf"(ghcr\.io/){old}(?=/clinder\b)", rf"\g<1>{new.lower()}", text, flags=re.IGNORECASE)
     text = re.sub(rf"(\bact-){old}(?=-clinder-action\b)", rf"\g<1>{new.lower()}", text, flags=re.IGNORECASE)
     return re.sub(rf"(?<!ghcr\.io/)(?<![\w.-]){old}(?=/clinder(-action)?(?![\w-]))|(?<=`){old}(?=`)", new, text)

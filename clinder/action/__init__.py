@@ -146,7 +146,7 @@ def _show_error(error: ClinderError, log: Log) -> str:
     if isinstance(error, BuildFailed):
         log.show_lines(error.log)
         reason = find_reason(error.log)
-    log.command("error", "\n".join([*reason, error.message, error.hint]), title=title)
+    log.command("error", "\n".join(filter(None, [*reason, error.message, error.hint, error.more])), title=title)
     return title
 
 

@@ -62,7 +62,7 @@ def _call(args: argparse.Namespace, signals: Signals, progress: "Progress") -> i
         if isinstance(error, HubError):
             progress.unfold()
         is_shown = isinstance(error, BuildFailed) and progress.has_shown_log
-        progress.note(f"error: {ClinderError.__str__(error) if is_shown else error}")
+        progress.note(f"error: {ClinderError.__str__(error) if is_shown else error}\n{error.more}")
         return error.exit_code
     except Signalled as signalled:
         return 128 + signalled.number

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from clinder import __version__
 from clinder.cli.slips import explain_arguments, explain_command, explain_options
 from clinder.duration import parse_duration
-from clinder.errors import UsageError
+from clinder.errors import UsageError, more
 from clinder.spec import DEFAULT_HUB, PROVIDERS, PUBLIC_HUBS
 
 _EXAMPLES = {
@@ -59,7 +59,7 @@ example, for ~/.bashrc:
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in two lines, and nothing of what may be a token."""
+    """Says what is wrong in three lines, and nothing of what may be a token."""
 
     def error(self, message: str) -> NoReturn:
         message = re.sub(r"invalid choice: .*(?= \(choose)", "invalid choice", message)
@@ -67,8 +67,8 @@ class Parser(argparse.ArgumentParser):
         self.refuse(message, f"Try: {self.prog} --help")
 
     def refuse(self, message: str, hint: str) -> NoReturn:
-        """End with the two lines of a wrong command line."""
-        self.exit(2, f"{self.prog}: error: {message}\n{hint}\n")
+        """End with the lines of a wrong command line."""
+        self.exit(2, f"{self.prog}: error: {message}\n{hint}\n{more('command-line')}\n")
 
 
 def parse(parser: Parser, words: list[str]) -> argparse.Namespace:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from clinder._signals import Signals
 from clinder.cli.processes import descendants
 from clinder.cli.slips import SHELL_WORDS, explain_missing
+from clinder.errors import more
 
 # The command has so many seconds to end after a signal. What is left of a runner's ten is for stopping the session.
 _GRACE = 4.0
@@ -78,7 +79,7 @@ def run_command(
     try:
         return _wait_for(subprocess.Popen(words, env={**os.environ, **env}), signals, is_in_vain)
     except OSError as error:  # a script without its first line, or with an interpreter that is not here
-        tell(f"error: {words[0]} could not be run: {error.strerror}")
+        tell(f"error: {words[0]} could not be run: {error.strerror}\n{more('command-not-run')}")
         return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
     finally:
         signals.spare()

@@ -15,7 +15,7 @@ from clinder._signals import Signals
 from clinder.cli.output import write_result
 from clinder.cli.plan import as_json, check_format, show_plan
 from clinder.cli.progress import Progress
-from clinder.errors import ClinderError, SessionError, UsageError
+from clinder.errors import ClinderError, SessionError, UsageError, more
 from clinder.handover import hand_over, launched, stop_session, which_token
 from clinder.images import Built, build_image, exit_code, hubs_to_build
 from clinder.spec import RepoSpec
@@ -65,7 +65,8 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
         raise UsageError("No command to run.", "Expected it after two hyphens: clinder run -- myst build --execute")
     check_format(args)
     if obstacle := what_prevents(args.command_line):
-        progress.note("\n".join(map(one_line, filter(None, (f"error: {obstacle.what}", obstacle.hint)))))
+        lines = (f"error: {obstacle.what}", obstacle.hint, more("command-not-run"))
+        progress.note("\n".join(map(one_line, filter(None, lines))))
         return obstacle.code
     if args.kernels:
         from clinder.kernels import check_installed
@@ -107,6 +108,8 @@ def build(args: argparse.Namespace, signals: Signals, progress: Progress) -> int
         if built.error:
             progress.note(f"error: {built.error if args.quiet else ClinderError.__str__(built.error)}")
         several.append(built)
+    if errors := [built.error for built in several if built.error]:
+        progress.note(errors[-1].more)
     signals.check()
     shown = as_json(_images(target, several)) if args.format == "json" else escape_ci_commands(_table(several))
     write_result(shown, signals)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from clinder._signals import Signals
 from clinder.cli.child import run_command
 from clinder.cli.progress import Progress
-from clinder.errors import SessionError, UsageError
+from clinder.errors import SessionError, UsageError, more
 from clinder.handover import stop_session
 from clinder.text import one_line
 
@@ -61,7 +61,7 @@ def use_session(
         was_running = _stop(session, signals, progress.note, matters=code == 0)
     ending = Ending(one_line(Path(words[0]).name, 100), code, seconds, was_running)
     if code is None or ending.is_lost:
-        progress.note(f"error: {_describe_loss(ending, watcher)}")
+        progress.note(f"error: {_describe_loss(ending, watcher)}\n{more('session-lost')}")
         return LOST
     if not progress.is_quiet:
         progress.note(_describe_end(ending, watcher))

@@ -153,7 +153,10 @@ class Route:
     def no_time(self, hint: str = "") -> HubUnavailable:
         """Return the error that there is no time for another attempt, with every hub's last reason."""
         default = f"There is no time for another attempt before the deadline ({self._timeout:g} s). {LATER}"
-        return HubUnavailable(self._all_reasons(), hint or default)
+        error = HubUnavailable(self._all_reasons(), hint or default)
+        if self.last is not None:
+            error.anchor = self.last.row.name
+        return error
 
     def _enter(self) -> _Visit:
         place = self._queue.popleft()
@@ -216,7 +219,7 @@ class Route:
         if len(verdicts) == 1 or verdicts[-1].row.error is BuildFailed:
             return verdicts[-1].error()
         chosen = next((verdict for verdict in verdicts if verdict.row.error is HubUnavailable), verdicts[-1])
-        return chosen.row.error(self._all_reasons(), chosen.hint)
+        return chosen.error(self._all_reasons())
 
     def _all_reasons(self) -> str:
         reasons = [verdict.what for verdict in self._record.reasons.values()]

@@ -91,11 +91,13 @@ class Verdict(NamedTuple):
         """Whose fault it is."""
         return self.row.fault
 
-    def error(self) -> HubError:
-        """Return the final error that says this."""
-        if self.row.error is BuildFailed:
-            return BuildFailed(self.what, self.hint, self.log)
-        return self.row.error(self.what, self.hint)
+    def error(self, what: str = "") -> HubError:
+        """Return the final error that says this, or ``what`` instead; the row's name is its anchor."""
+        what = what or self.what
+        is_build = self.row.error is BuildFailed
+        error = BuildFailed(what, self.hint, self.log) if is_build else self.row.error(what, self.hint)
+        error.anchor = self.row.name
+        return error
 
 
 class _Facts(NamedTuple):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tests.support.runner import ROOT
 
 # What an owner types once, with the keys to everything: nobody else can, and no test may.
-FOR_OWNERS = "docs/how-to/publish-a-release.md"
+FOR_OWNERS = "docs/maintainers/publish-a-release.md"
 
 
 class Block(NamedTuple):

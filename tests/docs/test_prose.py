@@ -16,7 +16,6 @@ from .blocks import site
 TO_REWORD = {
     "CHANGELOG.md",
     "docs/explanation/life-of-a-session.md",
-    "docs/how-to/debug-a-failed-build.md",
     "docs/reference/cli.md",
     "docs/reference/environment.md",
     "docs/reference/python.md",

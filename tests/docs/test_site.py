@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from tests.support.runner import ROOT
 
 from .blocks import pages
 from .site import page, printed
+from .test_troubleshooting import SECTIONS
 
 DOCS = ROOT / "docs"
 
@@ -37,8 +39,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_cells_ran_on_a_session_and_their_outputs_are_in_the_pages(site: Path) -> None:
     shown = "".join(printed(site))
-    assert shown.startswith("waiting fetching building pushing built launching ready\n")
-    for words in ("42 local\n", "43\n", "ZeroDivisionError: division by zero\n", "HubUnavailable 3\n"):
+    for words in (
+        "waiting fetching building pushing built launching ready\n",
+        "launched by: local\n",
+        "42 local\n",
+        "43\n",
+        "ZeroDivisionError: division by zero\n",
+        "HubUnavailable 3\n",
+    ):
         assert words in shown
     assert "stopped now: True\nstopped again: False\n" in shown
     assert "token" not in shown
@@ -46,6 +54,11 @@ def test_the_cells_ran_on_a_session_and_their_outputs_are_in_the_pages(site: Pat
 
 def test_the_diagram_is_one(site: Path) -> None:
     assert '"type":"mermaid"' in str(page(site, "life-of-a-session")).replace("'", '"').replace(": ", ":")
+
+
+def test_the_addresses_of_the_entries_of_troubleshooting_are_there(site: Path) -> None:
+    ids = set(re.findall(r'"html_id":"([^"]+)"', json.dumps(page(site, "troubleshooting"), separators=(",", ":"))))
+    assert {*SECTIONS} - {"troubleshooting"} <= ids  # the title is no heading of the page
 
 
 def test_every_page_is_in_the_table_of_contents() -> None:

@@ -216,7 +216,7 @@ NEW = "Some-Lab"
 
 def names(tree: Path, owner: str) -> list[str]:
     """Where the owner's name stands next to ours, or in backquotes, in whatever file."""
-    pattern = rf"(?i)(?<![\w.-]){owner}/clinder(?:-action)?(?![\w-])|act-{owner}-clinder|`{owner}`"
+    pattern = rf"(?i)(?<![\w.-]){owner}/clinder(?:-action)?(?![\w-])|act-{owner}-clinder|`{owner}`|//{owner}\.github\.io/clinder"
     return [
         f"{path.relative_to(tree)}: {found[0]}"
         for path in tree.rglob("*")
@@ -240,6 +240,7 @@ def test_a_new_owner_is_written_everywhere_and_the_old_one_leaves_no_trace(tree:
     assert len(names(tree, NEW)) == len(before)
     assert f"ghcr.io/{NEW.lower()}/clinder" in (tree / ".github/workflows/release.yml").read_text()
     assert f"uses: {NEW}/clinder-action@v1\n" in (tree / "examples/workflows/myst.yml").read_text()
+    assert f'"https://{NEW.lower()}.github.io/clinder/' in (tree / "clinder/errors.py").read_text()
     # What merely has the same name is another thing, as is the repository that examples launch.
     assert (tree / "others").read_text("latin-1") == others
     assert git(tree, "grep", "-F", "org/repo").count("org/repo") == examples > 50

@@ -15,10 +15,11 @@ globalThis.look = {
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= width) return [];
     const scrolls = (element) =>
-      element && (["auto", "scroll", "hidden"].includes(getComputedStyle(element).overflowX) || scrolls(element.parentElement));
-    return [...document.querySelectorAll("main *")]
+      element && (getComputedStyle(element).overflowX !== "visible" || scrolls(element.parentElement));
+    const found = [...document.querySelectorAll("main *")]
       .filter((element) => element.getBoundingClientRect().right > width + 0.5 && !scrolls(element.parentElement))
       .map((element) => `<${element.localName}> ${element.textContent.trim().slice(0, 60)}`);
+    return found.length ? found : ["the text of an element that is not too wide itself"];
   },
 
   // What axe says of the page itself. The other rules are about the frame, which is not ours.
@@ -28,7 +29,7 @@ globalThis.look = {
     return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 100)}`));
   },
 
-  // The texts of an SVG: their contrast with what is under them, whether they leave the picture, and which others they hide.
+  // The texts of an SVG: their contrast with what is under them, whether they leave the picture, and which they hide.
   texts: (canvas) => {
     const luminance = (color) => {
       const channels = color.match(/[\d.]+/g).slice(0, 3).map((channel) => channel / 255);
@@ -42,11 +43,16 @@ globalThis.look = {
     const [red, green, blue] = [1, 3, 5].map((at) => parseInt(canvas.slice(at, at + 2), 16));
     const under = (x, y) => {
       const shapes = document.elementsFromPoint(x, y).filter((element) => !element.closest("text"));
-      const fills = shapes.filter((element) => element instanceof SVGGeometryElement).map((shape) => getComputedStyle(shape).fill);
+      const fills = shapes
+        .filter((element) => element instanceof SVGGeometryElement)
+        .map((shape) => getComputedStyle(shape).fill);
       return fills.find((fill) => fill !== "none") ?? `rgb(${red}, ${green}, ${blue})`;
     };
-    const all = [...document.querySelectorAll("text")].map((element) => ({ element, box: element.getBoundingClientRect() }));
+    const texts = [...document.querySelectorAll("text")];
+    const all = texts.map((element) => ({ element, box: element.getBoundingClientRect() }));
     const picture = document.documentElement.getBoundingClientRect();
+    const leaves = (box) =>
+      box.left < picture.left || box.right > picture.right || box.top < picture.top || box.bottom > picture.bottom;
     const meet = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 3 && b.top < a.bottom - 3;
     return all.map(({ element, box }, number) => {
       const y = (box.top + box.bottom) / 2;
@@ -54,8 +60,11 @@ globalThis.look = {
       return {
         text: element.textContent,
         contrast: Math.min(...points.map((x) => contrast(getComputedStyle(element).fill, under(x, y)))),
-        outside: box.left < picture.left || box.right > picture.right || box.top < picture.top || box.bottom > picture.bottom,
-        over: all.slice(0, number).filter((other) => meet(box, other.box)).map((other) => other.element.textContent),
+        outside: leaves(box),
+        over: all
+          .slice(0, number)
+          .filter((other) => meet(box, other.box))
+          .map((other) => other.element.textContent),
       };
     });
   },

@@ -73,6 +73,12 @@ def test_a_fault_of_a_page_is_found(faults: list[str], text: str) -> None:
     assert any(FAULTY_PAGES[text] in each for each in faults), faults
 
 
+def test_a_text_that_leaves_its_element_is_found(page: Page, site: Site) -> None:
+    (site.root / "far.md").write_text('# A page\n\n<p style="text-indent: 500px; white-space: nowrap">far away</p>\n')
+    (fault,) = look_at_page(page, site, "far.md")
+    assert fault.startswith("360 pixels: too wide: the text of an element")
+
+
 def test_a_page_without_a_title_is_found(page: Page, site: Site) -> None:
     (site.root / "untitled.md").write_text("## Not a title\n")
     assert any("page-has-heading-one" in each for each in look_at_page(page, site, "untitled.md"))

@@ -4,15 +4,15 @@
 >>> with BinderHub("https://mybinder.org").launch(RepoSpec("org/repo")) as session:  # doctest: +SKIP
 ...     print(session.url)
 
-The names below are the whole public interface; they are imported when first used, so that
-``clinder --version`` does not wait for an HTTP library.
+The names below are the whole public interface. Each is imported when it is first used, so that
+``clinder --version`` does not import an HTTP library.
 """
 
 from __future__ import annotations
 
 __version__ = "0.1.0"
 
-TYPE_CHECKING = False  # typing's, whose import takes longer than all else here
+TYPE_CHECKING = False  # that of typing, whose import takes longer than everything else here
 if TYPE_CHECKING:
     from typing import Any
 

@@ -1,4 +1,4 @@
-"""What every request of clinder has in common, and what went wrong with one, in a few words."""
+"""The HTTP client for all requests of clinder, and short descriptions of network errors."""
 
 import http.client
 import os
@@ -25,7 +25,7 @@ from clinder.text import strip_ansi
 
 USER_AGENT = f"clinder/{__version__} (+https://github.com/org/clinder)"
 
-# Whatever a request, or reading its answer, raises when the network or the other side is at fault.
+# The exceptions of a request, or of reading its answer, when the network or the server fails.
 NETWORK_ERRORS = (
     requests.exceptions.RequestException,
     urllib3.exceptions.HTTPError,
@@ -34,17 +34,17 @@ NETWORK_ERRORS = (
 )
 
 
-# What a redirect to another origin keeps: of the cookies requests itself chooses those that are for it.
+# The headers that are sent also after a redirect to another origin. requests chooses the cookies for that origin.
 _PLAIN_HEADERS = {"accept", "accept-encoding", "connection", "cookie", "proxy-authorization", "user-agent"}
 
-# How often a wait for the network looks for a reason to end, in seconds.
+# Seconds between two checks for a reason to end, while waiting for the network.
 TICK = 0.05
 
 _T = TypeVar("_T")
 
 
 def sleep_unless(seconds: float, check: Callable[[], None]) -> None:
-    """Sleep for so long. ``check`` is called before and meanwhile; what it raises ends the sleep."""
+    """Sleep for some seconds. ``check`` is called before and meanwhile; its exception ends the sleep."""
     until = time.monotonic() + seconds
     while True:
         check()
@@ -55,10 +55,11 @@ def sleep_unless(seconds: float, check: Callable[[], None]) -> None:
 
 
 class Client(requests.Session):
-    """A session of requests that says who it is, sends no password from ~/.netrc, and can be ended from outside.
+    """A session of requests with clinder's User-Agent, without passwords from ~/.netrc, that another thread can end.
 
-    A name server, a handshake and headers that trickle in know of no deadline. So `interruptible` does the work in a
-    thread, and whoever waits for it can end its connections: `stop_reading` leaves what has arrived to be read.
+    The timeouts of requests do not limit name resolution, a TLS handshake, or headers that come one byte at a time.
+    Therefore `interruptible` does the work in a thread, and the thread that waits can end the connections with
+    `hang_up`. `stop_reading` also ends them, but the bytes that have arrived can still be read.
     """
 
     def __init__(self, cookies: RequestsCookieJar | None = None) -> None:
@@ -74,15 +75,15 @@ class Client(requests.Session):
         self.mount("https://", _Adapter(self._keep))
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Send to another origin than the one that redirects nothing that an auth object may have added."""
+        """Remove all headers that an auth object may have added, before a redirect to another origin is followed."""
         if origin(prepared_request.url or "") != origin(response.url):
             for name in [name for name in prepared_request.headers if name.lower() not in _PLAIN_HEADERS]:
                 del prepared_request.headers[name]
 
     def interruptible(self, work: Callable[[], _T], check: Callable[[], None]) -> _T:
-        """Return the result of work, done in a thread. ``check`` is called meanwhile; what it raises ends the work."""
+        """Do ``work`` in a thread; return its result. ``check`` is called meanwhile; its exception ends the work."""
         check()
-        # No SimpleQueue: its get() forgets the timeout when a signal comes at the end of it (CPython before 3.13).
+        # Not a SimpleQueue: its get() may wait for ever if a signal comes near the timeout (CPython before 3.13).
         results: Queue[tuple[_T | None, Exception | None]] = Queue()
 
         def run() -> None:
@@ -106,11 +107,11 @@ class Client(requests.Session):
         return result  # type: ignore[return-value]
 
     def stop_reading(self) -> None:
-        """Have every connection end behind what has arrived. Any thread may call this."""
+        """Stop receiving on every connection. What has arrived can still be read. Any thread may call this."""
         self._shut_down(socket.SHUT_RD)
 
     def hang_up(self) -> None:
-        """End every connection, those that are still to come as well. Any thread may call this."""
+        """End every connection, also those that are opened later. Any thread may call this."""
         self._hung_up = True
         self._shut_down(socket.SHUT_RDWR)
 
@@ -123,11 +124,11 @@ class Client(requests.Session):
 
     def _shut_down(self, how: int) -> None:
         for connection in list(self._sockets):
-            with suppress(OSError):  # it has ended
+            with suppress(OSError):  # the connection has already ended
                 connection.shutdown(how)
 
     def _keep(self, connection: socket.socket) -> None:
-        # A duplicate: TLS takes the socket itself over, and must not be ended but by the system's own call.
+        # A duplicate: the ssl module replaces the socket, and its own shutdown() is not safe from another thread.
         duplicate = connection.dup()
         self._sockets.append(duplicate)
         if self._hung_up:
@@ -136,7 +137,7 @@ class Client(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Requests' own adapter, whose new connections are told to the `Client`."""
+    """The adapter of requests, with a ``keep`` function that gets each new connection."""
 
     def __init__(self, keep: Callable[[socket.socket], None]) -> None:
         self._keep = keep
@@ -164,18 +165,18 @@ class _Adapter(HTTPAdapter):
 
 
 def _without_body(response: requests.Response, **_: object) -> None:
-    """Leave a redirect's body unread, which requests would read to its end, however long that is."""
+    """Close a redirect's answer, because requests would read its whole body, without a limit."""
     if response.is_redirect:
         response.raw.close()
 
 
 def proxies(url: str) -> dict[str, str]:
-    """Return the proxies argument of a request to url: none for this machine, else what the environment says."""
+    """Return the ``proxies`` argument for a request to a URL: no proxy for this machine, else the environment's."""
     return {"no_proxy": urlsplit(url).hostname or ""} if is_loopback(url) else {}
 
 
 def proxy_of(url: str) -> str:
-    """Return the proxy that a request to url goes through, and the variable that names it; nothing without one."""
+    """Return the proxy for requests to a URL and the variable that names it, in words; empty if there is no proxy."""
     if is_loopback(url):
         return ""
     proxy = select_proxy(url, get_environ_proxies(url))
@@ -193,7 +194,7 @@ def origin(url: str) -> tuple[str, str, int | None]:
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether url is on this very machine."""
+    """Tell whether a URL is on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback
@@ -202,7 +203,7 @@ def is_loopback(url: str) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield error and what it wraps, outermost first: requests wraps urllib3, which wraps the operating system."""
+    """Yield an error and the errors in it, outermost first. requests wraps urllib3's, which wraps the system's."""
     seen: set[int] = set()
     queue = [error]
     while queue:
@@ -216,12 +217,12 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def caused_by(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    """Return the first exception of that kind in error or in what it wraps."""
+    """Return the first exception of this kind among an error and the errors in it; None if there is none."""
     return next((cause for cause in _causes(error) if isinstance(cause, kind)), None)
 
 
 def describe(error: BaseException) -> str:
-    """Say what was wrong with the network, in the words of the operating system where it has some."""
+    """Return a short description of a network error, in the words of the operating system if it has some."""
     if caused_by(error, requests.exceptions.ConnectTimeout):
         return "no connection in time"
     if caused_by(error, socket.gaierror):

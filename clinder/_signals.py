@@ -1,8 +1,8 @@
-"""The signals that end clinder, for the two programs that it is: the command line and the Action. Knows no hub.
+"""The signals that end clinder: for the command line and for the Action. This module knows no hub.
 
-A signal is noted, and the code that waits looks at it; or, where nothing is lost by that, it ends the process at once.
-In both cases the process ends within nine seconds of the first signal. No handler raises: in the middle of an import or
-of a destructor Python would show the exception and go on.
+The handler of a signal notes it, and the code that waits checks for it. Where nothing would be lost, the handler ends
+the process at once. In both cases the process ends within nine seconds of the first signal. No handler raises: in an
+import or a destructor, Python would print the exception and go on.
 """
 
 import _thread
@@ -14,22 +14,21 @@ from collections.abc import Collection
 from contextlib import suppress
 from types import FrameType
 
-# A GitHub runner kills ten seconds after its first signal. All work ends so many seconds after the signal. Then last
-# words have a moment, and whatever still runs after that, a thread ends.
-TIME_TO_END = 8.2
-TIME_TO_DELIVER = 6.0  # of that: what is not handed over by then is stopped
-_LAST_RESORT = 8.8
-_MOMENT = 0.3
+# All times are seconds after the first signal. A GitHub runner kills a process after ten.
+TIME_TO_END = 8.2  # all work ends
+TIME_TO_DELIVER = 6.0  # a session that is not handed over by then is stopped
+_LAST_RESORT = 8.8  # a thread ends the process, if it still runs
+_MOMENT = 0.3  # the least time for the last words
 
-# All signals that end a process by default, but those that tell of a crash (SIGSEGV and its kind).
-_NAMES = (  # not each is known everywhere
+# All signals that end a process by default, except those of a crash (SIGSEGV and others like it).
+_NAMES = (  # some systems do not have all of them
     *("SIGHUP", "SIGINT", "SIGQUIT", "SIGABRT", "SIGUSR1", "SIGUSR2", "SIGALRM", "SIGTERM", "SIGSTKFLT"),
     *("SIGXCPU", "SIGVTALRM", "SIGPROF", "SIGIO", "SIGPWR"),
 )
 
 
 def ending_signals() -> set[int]:
-    """Return the signals that end a process by default and that a program can handle."""
+    """Return the numbers of the signals that end a process by default and that a program can handle."""
     numbers = {int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)}
     if hasattr(signal, "SIGRTMIN"):
         numbers |= set(range(signal.SIGRTMIN, signal.SIGRTMAX + 1))
@@ -37,7 +36,7 @@ def ending_signals() -> set[int]:
 
 
 class Signalled(BaseException):
-    """A signal that ends clinder. No Exception, like KeyboardInterrupt, so that nobody takes it for a failure."""
+    """A signal that ends clinder. Like KeyboardInterrupt it is no Exception, so that it is not caught as a failure."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -45,19 +44,19 @@ class Signalled(BaseException):
 
 
 class Signals:
-    """The first of the signals that end a process, if one came, and what it does. At first it is only noted."""
+    """The first signal that came, if one came, and what a signal does. At first, a signal is only noted."""
 
     def __init__(self) -> None:
-        self.number: int | None = None  # of the first signal
+        self.number: int | None = None  # the number of the first signal
         self.requested = threading.Event()  # set by the first signal
-        self.news = "cancelled"  # what a person is told then
+        self.news = "cancelled"  # the message at the first signal
         self._came_at = 0.0
         self._at_once = False
         self._spared: Collection[int] = ()
         self._outcome: int | None = None
 
     def handle(self) -> None:
-        """Handle the signals from now on. Those that are ignored, as nohup has it, stay ignored."""
+        """Handle the signals from now on. A signal that is ignored, for example by nohup, stays ignored."""
         for number in ending_signals():
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._take)
@@ -81,17 +80,17 @@ class Signals:
         os._exit(128 + number if self._outcome is None else self._outcome)
 
     def promise(self) -> None:
-        """From now on tell a person who cancels why it takes a while."""
+        """From now on, the message at a signal says why the end takes some seconds."""
         self.news = "cancelled; making sure that no server is left, which may take some seconds"
 
     def end_at_once(self) -> None:
-        """From now on a signal ends the process at once, first of all one that was noted."""
+        """From now on, a signal ends the process at once. If one was noted already, end the process now."""
         self._at_once = True
         if self.number is not None:
             os._exit(128 + self.number)
 
     def defer(self) -> None:
-        """From now on a signal is only noted."""
+        """From now on, a signal is only noted."""
         self._at_once = False
 
     def check(self) -> None:
@@ -100,33 +99,34 @@ class Signals:
             raise Signalled(self.number)
 
     def spare(self, *numbers: int) -> None:
-        """Leave these signals to somebody else from now on; without numbers, none."""
+        """From now on, do not react to these signals, because a command gets them too. Without numbers: to all."""
         self._spared = numbers
 
     def time_to_end(self, after: float = TIME_TO_END, since: float = 0.0) -> float:
-        """Return the time (`time.monotonic`) at which work has to end: infinite as long as there was no signal.
+        """Return the time of `time.monotonic` at which work must end: infinite as long as no signal came.
 
-        It is ``after`` seconds behind the signal, or behind ``since`` if that is later; never behind `TIME_TO_END`.
+        It is ``after`` seconds after the signal, or after ``since`` if that is later; but at most `TIME_TO_END` seconds
+        after the signal.
         """
         if self.number is None:
             return float("inf")
         return min(max(self._came_at, since) + after, self._came_at + TIME_TO_END)
 
     def time_for_words(self, since: float) -> float:
-        """Return the time until which the last words wait for their reader: a second, or the moment that is left."""
+        """Return the time until which the last words wait for their reader: a second after ``since``, or less."""
         return max(self.time_to_end(1, since), since + _MOMENT)
 
     def settle(self, code: int) -> None:
-        """From now on the process ends with this exit code, whatever signal comes."""
+        """From now on, the process ends with this exit code, also if a signal comes."""
         self._outcome = code
         for number in ending_signals():
-            signal.signal(number, signal.SIG_IGN)  # Python would reset a handler of its own when it shuts down
+            signal.signal(number, signal.SIG_IGN)  # Python removes its own handlers when it shuts down, but not this
 
 
 def write_at_once(descriptor: int, text: str) -> None:
-    """Write a line to a file that perhaps nobody reads. Returns soon whatever happens, and takes no lock.
+    """Write a line to a file descriptor. Returns within 50 ms, even if nobody reads.
 
-    So a signal's handler can call it, in the middle of anything.
+    It takes no lock of Python's I/O, so that a signal's handler can call it at any time.
     """
     written = _thread.allocate_lock()
     written.acquire()

@@ -9,11 +9,11 @@ _UNITS = {"h": 3600, "m": 60, "s": 1}
 _NUMBER = "([0-9]{1,9}(?:[.][0-9]{0,9})?)"
 _WRITTEN = re.compile(rf"(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
 
-_MOST = 1e9  # seconds: no clock of Python's takes a thousand times as many
+_MOST = 1e9  # seconds: some of Python's functions fail with a thousand times as many
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that a text says: a plain number means seconds. Raises `UsageError`."""
+    """Return the seconds in a text like "20m"; a plain number means seconds. Raises `UsageError`."""
     seconds = 0.0
     if re.fullmatch(_NUMBER, text):
         seconds = float(text)

@@ -1,25 +1,25 @@
-"""What can go wrong, and nothing else: the exceptions of clinder.
+"""The exceptions of clinder.
 
 ::
 
     ClinderError
-    ├── UsageError              2  what was asked for can't be understood (also a ValueError)
-    ├── HubError                   something about a hub
-    │   ├── HubRefused          1  the hub said no for good: no such ref, banned, not a BinderHub
+    ├── UsageError              2  an argument can't be understood (also a ValueError)
+    ├── HubError                   a hub did not launch or build
+    │   ├── HubRefused          1  the hub's answer is final: no such ref, banned, not a BinderHub
     │   │   └── BuildFailed     1  the repository's environment could not be built
     │   ├── HubUnavailable      3  the hub could not be reached, or kept failing
-    │   ├── DeadlineExceeded    4  no session before the deadline
-    │   └── LaunchCancelled     1  another thread ended the launch
-    └── SessionError            1  something about a session
-        ├── SessionGone         1  it has ended
-        ├── WrongToken          1  the server is there and does not accept the token
-        └── SessionUnreachable  3  it did not answer, so nobody knows
+    │   ├── DeadlineExceeded    4  there was no session before the deadline
+    │   └── LaunchCancelled     1  the caller cancelled the launch
+    └── SessionError            1  a session did not do what it was asked
+        ├── SessionGone         1  the session has ended
+        ├── WrongToken          1  the server answers and does not accept the token
+        └── SessionUnreachable  3  the server did not answer, so its state is not known
 
-The number is the exit code of the command line. No message ever contains a token. A message may have the words of a hub
-or the names of a repository's files in it, so control characters and colours are removed from all messages here.
+The number is the exit code of the command line. No message contains a token. A message may contain words of a hub or
+names of a repository's files, so control characters and colours are removed from all messages here.
 
-The documentation has a page with an entry for each message. The last line of an error that ends the command line or the
-Action has the address of the entry.
+The documentation has a page with an entry for each message. If an error ends the command line or the Action, its last
+line has the address of the entry.
 """
 
 from typing import ClassVar
@@ -36,7 +36,7 @@ def more(anchor: str) -> str:
 
 
 class ClinderError(Exception):
-    """What happened (``message``) and what to do about it (``hint``, may be empty)."""
+    """The base class: ``message`` says what happened, ``hint`` what to do about it. The hint may be empty."""
 
     exit_code: ClassVar[int] = 1
     anchor: str = "output-not-written"  # an error that a hub's answer means has that of its row (launch/verdict.py)
@@ -63,13 +63,13 @@ class UsageError(ClinderError, ValueError):
 
 
 class HubError(ClinderError):
-    """A hub did not give a session."""
+    """A hub did not launch a session, or did not build an image."""
 
     anchor = "the-hub"
 
 
 class HubRefused(HubError):
-    """The hub's answer is final: asking again would bring the same one."""
+    """The hub's answer is final: it would be the same if clinder asked again."""
 
 
 class BuildFailed(HubRefused):
@@ -111,7 +111,7 @@ class SessionError(ClinderError):
 
 
 class SessionGone(SessionError):
-    """There is no such session any more."""
+    """The session has ended."""
 
     anchor = "session-gone"
 
@@ -123,7 +123,7 @@ class WrongToken(SessionError):
 
 
 class SessionUnreachable(SessionError):
-    """No usable answer: the session may still be running."""
+    """The session did not answer, or not as a Jupyter Server does. It may still be running."""
 
     exit_code = 3
     anchor = "session-not-reached"

@@ -1,21 +1,21 @@
-"""Addresses of git repositories: over https instead of ssh, without a login, short enough to read, safe to quote.
+"""Change addresses of git repositories: from ssh to https, without a login, and safe to quote in a message.
 
-Pure functions over text. This module knows how addresses are written, and no provider, hub, file or network. It stands
-below `clinder.spec`, because what people type, CI's variables, myst.yml and a checkout's remotes all need it.
+Pure functions over text. This module knows no provider, hub, file or network. It stands below `clinder.spec`, because
+it is needed for addresses from people, CI's variables, myst.yml and a checkout's remotes.
 """
 
 import re
 
 from clinder.errors import UsageError
 
-MAX_LENGTH = 2000  # characters of an address, a repository or a ref; longer ones are refused before any pattern
+MAX_LENGTH = 2000  # characters; a longer address, repository or ref is refused before a pattern is applied to it
 
-# These hosts take git over ssh on the port of https under another name.
+# Hosts for git over ssh on the port of https, and their usual names.
 _SSH_HOSTS = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}
 
 
 def check_length(text: str, name: str) -> str:
-    """Return text; raise `UsageError` if it is longer than any address. ``name`` says what it should be."""
+    """Return text. Raises `UsageError` if it is longer than any address; ``name`` is the noun for it in the message."""
     if len(text) > MAX_LENGTH:
         raise UsageError(
             f"Not {name}: {quote_text(text)}", f"It has {len(text):,} characters; {MAX_LENGTH:,} is the limit."
@@ -24,7 +24,7 @@ def check_length(text: str, name: str) -> str:
 
 
 def remove_login(url: str) -> str:
-    """Return a URL without the user and password that CI and credential helpers put there."""
+    """Return a URL without the user and password that a CI or a credential helper may have put there."""
     scheme, slashes, rest = url.partition("://")
     if not slashes or not re.fullmatch(r"\w[\w+.-]*", scheme):
         return url
@@ -33,9 +33,9 @@ def remove_login(url: str) -> str:
 
 
 def remove_user(url: str) -> str:
-    """Return an http(s) URL without the user name that a host's own button for copying puts there.
+    """Return an http(s) URL without the user name that a host's button for copying may have put there.
 
-    A URL with a password stays as it is: whoever typed it has to know.
+    A URL with a password is not changed, so that its user gets an error about the password.
     """
     if match := re.match(r"(https?://)[^/:@]+@(?=[^/@]+/)", url, re.IGNORECASE):
         return match[1] + url[match.end() :]
@@ -43,7 +43,7 @@ def remove_user(url: str) -> str:
 
 
 def to_https(url: str) -> str:
-    """Return the web address of what git clones over ssh, for a hub has no key. Any other URL without its login.
+    """Return the https address for an address over ssh, because a hub has no key; any other URL without its login.
 
     The forms are those of git-clone(1), "GIT URLS".
     """
@@ -56,6 +56,6 @@ def to_https(url: str) -> str:
 
 
 def quote_text(text: str) -> str:
-    """Return text as an error shows it: short, without a password, and with nothing that a terminal would obey."""
+    """Return text in quotes for a message: short, without a password, and without control characters."""
     words = re.sub(r"[^/\s]+", lambda word: "...@" * ("@" in word[0]) + word[0].rpartition("@")[2], text[:MAX_LENGTH])
     return repr(words if len(words) <= 200 else words[:200] + "...")

@@ -1,8 +1,8 @@
-"""A target is launched, and its session handed over or stopped: one place for the command line and for the Action.
+"""Launch a target, and hand its session over or stop it. The command line and the Action both use this module.
 
-A session is handed over whole, or it is not left behind. So from before the launch until after the hand-over a signal
-is only noted: it asks the launch to end, it is looked at once more before the hand-over begins, and after that it
-changes nothing.
+A session is either handed over completely, or it is stopped. Therefore a signal is only noted from before the launch
+until after the hand-over. It asks the launch to end, and it is checked once more before the hand-over begins. After
+that, a signal changes nothing.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,10 +29,10 @@ def launched(
     on_event: "Callable[[Event], None]",
     tokens: "Tokens",
 ) -> "Iterator[Session]":
-    """Launch a target. The block gets its session, and has to hand it over or to stop it; signals are deferred in it.
+    """Launch a target, and yield its session to the block. The block must hand the session over or stop it.
 
-    Raises what `BinderHub.launch` raises, and `Signalled` when a signal ended the launch; if a server may be left, the
-    ``__cause__`` of either is a `SessionError` that says so.
+    Signals are deferred in the block. Raises the errors of `BinderHub.launch`, and `Signalled` when a signal has ended
+    the launch. If a server may be left, the exception's ``__cause__`` is a `SessionError` that says so.
     """
     with _hubs(target, tokens) as (hub, *others):
         with deferred(signals):
@@ -49,7 +49,7 @@ def launched(
 
 @contextmanager
 def deferred(signals: Signals) -> "Iterator[None]":
-    """Do a launch in the block, with signals deferred from now on. Raises `Signalled` for its error after a signal."""
+    """Defer signals from now on, for a launch in the block. After a signal, raise `Signalled` instead of its error."""
     signals.promise()
     signals.defer()
     try:
@@ -72,7 +72,7 @@ def _hubs(target: "Target", tokens: "Tokens") -> "Iterator[list[BinderHub]]":
 
 
 def which_token(session: "Session") -> str:
-    """Say which token a session is handed over with, when that is not the usual one; else return nothing."""
+    """Return a notice if a session is opened by the hub token instead of a token of its own; else an empty text."""
     if session.hub_token != session.token:
         return ""
     return "the session is opened by the hub token, which opens more than this session: treat JUPYTER_TOKEN as that"
@@ -81,10 +81,11 @@ def which_token(session: "Session") -> str:
 def hand_over(
     session: "Session", signals: Signals, deliver: "Callable[[Session], None]", tell: Callable[[str], None]
 ) -> None:
-    """Give the session to somebody by ``deliver``; if that fails, stop it, and tell what became of it.
+    """Call ``deliver`` with the session. If that fails, stop the session, and call ``tell`` with the result.
 
-    Raises `Signalled` when a signal came before the first byte, or in the middle when nobody takes the rest in time;
-    and `ClinderError` when the address could not be handed over. If the server is left, the ``__cause__`` says so.
+    Raises `Signalled` when a signal came before the first byte was written, or later if the reader does not take the
+    rest in time. Raises `ClinderError` when the address could not be written. If the server is left, the ``__cause__``
+    is a `SessionError` that says so.
     """
     try:
         signals.check()
@@ -99,7 +100,7 @@ def hand_over(
 
 
 def _stop_unused(session: "Session", signals: Signals) -> tuple[str, SessionError | None]:
-    """Stop a server that nobody will use; return what became of it, in a sentence, and the error if it is left."""
+    """Stop a session that was not handed over. Return a sentence about the result, and the error if it is left."""
     try:
         stop_session(session, signals)
     except SessionError as error:

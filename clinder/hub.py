@@ -1,10 +1,10 @@
-"""One BinderHub, and the whole way of a launch: ask, judge, go on, deliver. Knows no terminal and no CI.
+"""One BinderHub, and how a launch goes: ask, judge the answer, go on, deliver. This module knows no terminal and no CI.
 
-This is where a session comes from, and the only place. `launch.stream` does one request, `launch.verdict` says what its
-failure means, `launch.route` where to ask next, `launch.cancellation` when it ends without a session.
+Every launched session comes from this module. `launch.stream` does one request, `launch.verdict` says what a failure
+means, `launch.route` says where to ask next, and `launch.cancellation` says when a launch ends without a session.
 
-A launch goes on when its client leaves, with a token that nobody knows then. So a launch that is cancelled listens on,
-takes ``ready``, and stops that server (binderhub issue 314).
+A hub goes on with a launch when its client leaves, and then nobody knows the server's token. Therefore a cancelled
+launch reads on until ``ready``, and stops that server (binderhub issue 314).
 """
 
 import logging
@@ -35,20 +35,22 @@ log = logging.getLogger("clinder")
 
 DEFAULT_TIMEOUT = 1800.0
 
-# A hub sends a keepalive every 25 s (BuildHandler.KEEPALIVE_INTERVAL). A proxy that buffers holds them and ``ready``
-# back for the 60 s that the hub keeps a stream open after ``ready``. Only longer silence is a dead connection.
+# Seconds without a byte, after which a connection is dead. A hub sends a keepalive every 25 s
+# (BuildHandler.KEEPALIVE_INTERVAL). A proxy with a buffer may hold back the keepalives and ``ready`` until the hub
+# closes the stream, 60 s after ``ready``. So the silence must be longer than both together.
 SILENCE = 100.0
 
-# A session that was launched is looked at before it is handed over. A hub's proxy may need a moment to find it.
+# clinder checks that a launched session answers before it hands the session over. The hub's proxy may need a moment
+# to find the session. In seconds.
 _LOOK_TIMEOUT = 15.0
 _LOOK_PAUSE = 0.5
 
 _MOST_IMAGE = 1000  # characters of an image's name
-_MOST_URL = 2000
+_MOST_URL = 2000  # characters
 
 
 class Image(NamedTuple):
-    """An image that a hub has: the hub's URL, the image's name (None if not known), and whether it was built now."""
+    """An image that a hub has: the hub's URL, the image's name (None if not known), and whether it was just built."""
 
     hub: str
     name: str | None
@@ -56,12 +58,14 @@ class Image(NamedTuple):
 
 
 class BinderHub:
-    """A BinderHub, by its URL (with a path prefix if it has one).
+    """A BinderHub at a URL. The URL includes the path prefix, if the hub has one.
 
-    ``build_token`` is sent to the hub with each request and lifts its rate limit. ``silence`` is how many seconds
-    without a single byte, keepalives included, mean a dead connection. ``auth`` is for a hub with a login: an auth
-    object of requests (`TokenAuth`, with an API token of its JupyterHub), applied to requests to the hub's own origin
-    alone. Raises `UsageError` for a URL, a token or a number that can't be used.
+    ``build_token`` is sent to the hub with each request for a build or a launch, and lifts the hub's rate limit.
+    ``silence`` is a number of seconds: a connection on which no byte came for so long, not even a keepalive, is dead.
+    ``auth`` is for a hub with a login. It is an auth object of requests (`TokenAuth`, with an API token of the hub's
+    JupyterHub), and it is applied only to requests to the hub's own origin.
+
+    Raises `UsageError` for a URL, a token or a number that can't be used.
     """
 
     def __init__(
@@ -94,19 +98,22 @@ class BinderHub:
         cancel: threading.Event | None = None,
         instead_of: RepoSpec | None = None,
     ) -> Session:
-        """Build (if need be) and launch a repository; return the session, which was seen to answer.
+        """Launch a repository, and build its image first if the hub has none. Return a session that has answered.
 
-        ``timeout`` is one deadline in seconds over everything, retries included. ``on_event`` is called with each event
-        of the hub, in this thread, and with events of clinder's own in the phases "retrying" and "stopping".
-        ``fallback_hubs`` are tried in their order when this one can't or won't launch; the session's ``hub`` says which
-        it was. ``cancel`` ends the launch when another thread sets it. ``instead_of`` is passed on to the session.
+        ``timeout`` is the deadline for the whole call, retries included, in seconds. ``on_event`` is called in this
+        thread with each event of the hub, and with clinder's own events in the phases "retrying" and "stopping".
+        ``fallback_hubs`` are tried in their order when this hub can't launch or refuses to; the session's ``hub`` says
+        which hub launched it. The launch ends when another thread sets ``cancel``. ``instead_of`` becomes the session's
+        attribute of that name.
 
-        Raises `HubRefused` or `BuildFailed` when no hub will do it, `HubUnavailable` when none could be reached or all
-        kept failing, `DeadlineExceeded`, and `LaunchCancelled`. In the main thread a signal whose handler raises
-        (Ctrl-C and its KeyboardInterrupt, for one) ends the launch as well, and so does an exception of ``on_event``:
-        that exception comes out of here. The end may come up to nine seconds after its reason, when the hub has to be
-        waited for so that no server is left. When one may be left all the same, the exception's ``__cause__`` is a
-        `SessionError` that says so.
+        Raises `HubRefused` or `BuildFailed` when every hub refuses, `HubUnavailable` when no hub could be reached or
+        all kept failing, `DeadlineExceeded` at the deadline, and `LaunchCancelled` after ``cancel``. An exception that
+        ``on_event`` raises also ends the launch, and launch() raises it again. In the main thread the same holds for an
+        exception that a signal's handler raises, for example the KeyboardInterrupt of Ctrl-C.
+
+        The launch may end up to nine seconds after the reason to end, because clinder waits for a server that the hub
+        may still launch, and stops it. If a server may be left, the exception's ``__cause__`` is a `SessionError` that
+        says so.
         """
         if not timeout > 0:
             raise UsageError(f"The timeout must be more than 0 seconds, not {timeout:g}.")
@@ -126,14 +133,15 @@ class BinderHub:
         on_event: Callable[[Event], None] | None = None,
         cancel: threading.Event | None = None,
     ) -> Image:
-        """Make sure that the hub has the image of a repository, and keep no session.
+        """Make sure that the hub has the image of a repository. Return the image, and keep no session.
 
-        A hub in its API-only mode builds without launching (``build_only=true``, binderhub/builder.py). Any other one
-        says so before it begins; there the repository is launched, which counts as a launch, and the server is stopped.
-        Once the hub has said that the image is there, what becomes of the launch makes no difference.
+        A hub in API-only mode builds without launching (``build_only=true``, binderhub/builder.py). Any other hub
+        refuses that before it builds. Then clinder launches the repository instead, which counts as a launch in the
+        hub's rate limit, and stops the server. Once the hub has said that the image is there, a failure of the launch
+        makes no difference.
 
-        The arguments, what is raised and the end of a build that is cancelled are those of `launch`. When a server may
-        be left by a build that succeeds, an event in the phase "stopping" says so.
+        The arguments, the errors and cancellation are those of `launch`. If a successful build may leave a server, an
+        event in the phase "stopping" says so.
         """
         if not timeout > 0:
             raise UsageError(f"The timeout must be more than 0 seconds, not {timeout:g}.")
@@ -150,16 +158,16 @@ class BinderHub:
             return ask(self.build_url(spec))
 
     def members(self) -> "list[BinderHub]":
-        """Return the members in rotation of the federation whose front door this hub is; none if it names none.
+        """Return the active members of the federation that this hub redirects to; an empty list if it names none.
 
-        Each keeps images of its own (``GET active_hosts``, mybinder.org-deploy). Takes five seconds at most.
+        Each member keeps its own images (``GET active_hosts``, mybinder.org-deploy). Takes five seconds at most.
         """
         urls = member_urls(stream.get_members(self.url, Cancellation(float("inf"))))
         own = {url: self.auth for url in urls if origin(url) == origin(self.url)}
         return [BinderHub(url, auth=own.get(url), build_token=self._build_token, silence=self.silence) for url in urls]
 
     def build_url(self, spec: RepoSpec) -> str:
-        """Return the URL of the build stream, build token included."""
+        """Return the URL of the build stream, with the build token in it."""
         return self._stream_url(spec)
 
     def _stream_url(self, spec: RepoSpec, **query: str) -> str:
@@ -172,9 +180,9 @@ _Result = TypeVar("_Result", Session, Image)
 
 
 class _Asking(Generic[_Result]):
-    """One call of launch() or build(): its way from the first request to the result or the error."""
+    """One call of launch() or build(), from its first request to its result or its error."""
 
-    goal = ""  # what there is not when the deadline passes
+    goal = ""  # the noun for the result, in the error of the deadline
 
     def __init__(
         self,
@@ -189,11 +197,11 @@ class _Asking(Generic[_Result]):
         self.cancellation = cancellation
         self.route = route
         self.course = Course()  # of the last attempt
-        self._cookies = RequestsCookieJar()  # a federation's front door remembers the member in one
+        self._cookies = RequestsCookieJar()  # a federation's front door keeps in a cookie which member it chose
         self._on_event = on_event
 
     def run(self) -> _Result:
-        """Try until there is a result, a final answer, or a reason to end."""
+        """Ask until there is a result, and return it. Raises the final error, or the reason to end."""
         with self.cancellation.signals():
             while True:
                 began = time.monotonic()
@@ -202,18 +210,21 @@ class _Asking(Generic[_Result]):
                 if not isinstance(result, Verdict):
                     break
                 self._go_on(result, outcome, began)
-        if self.cancellation.reason is not None:  # a signal between the last look and here
+        if self.cancellation.reason is not None:  # a signal came after the last check
             if isinstance(result, Session):
                 self._stop(result, self.cancellation.reason)
             raise self.cancellation.reason
         return result
 
     def _judge(self, outcome: Outcome) -> _Result | Verdict:
-        """Return the result of an outcome, or what that means instead. Raises the reason to end."""
+        """Return the result of an attempt, or the verdict on its failure. Raises the reason to end."""
         raise NotImplementedError
 
     def _ask(self) -> Outcome:
-        """Do one attempt. Every connection is closed when it ends: a hub launches again for one that reconnects."""
+        """Do one attempt, and return its outcome. All its connections are closed at the end.
+
+        A hub launches a second server for a client that reconnects.
+        """
         hub, address = self.hubs[self.route.here.hub], self.route.address
         log.debug("asking %s", hide_tokens(address))
         self.course = Course()
@@ -225,7 +236,7 @@ class _Asking(Generic[_Result]):
         return outcome
 
     def _deliver(self, outcome: Outcome) -> Session | Verdict:
-        """Return the session of a ``ready`` event, or what the outcome means. Raises the reason to end."""
+        """Return the session of a ``ready`` event, or the verdict on any other outcome. Raises the reason to end."""
         event, place = outcome.event, self.route.here
         if event is None or event.phase != "ready":
             if event is not None:
@@ -256,9 +267,9 @@ class _Asking(Generic[_Result]):
         return session
 
     def _look(self, session: Session) -> None:
-        """See the session answer: a container may have crashed since. Raises `SessionError`, or the reason to end.
+        """Wait until the session answers: its container may have crashed. Raises `SessionError`, or the reason to end.
 
-        On a hub with a login it may be the hub's token that opens the server, and not the one in ``ready``.
+        On a hub with a login, the server may accept only the hub's token and not the token in ``ready``.
         """
         session.hub_token = self._hub_token_for(session)
         until = time.monotonic() + _LOOK_TIMEOUT
@@ -277,9 +288,10 @@ class _Asking(Generic[_Result]):
             self.cancellation.sleep(_LOOK_PAUSE)
 
     def _hub_token_for(self, session: Session) -> str | None:
-        """Return the token of the hub that launched a session, if it may go there: to the hub, or to its JupyterHub.
+        """Return the token of the hub that launched a session, if it may be sent to the session's address.
 
-        What a stream says is not enough to send it elsewhere: a build's log is part of that.
+        It is sent only to the origin of the hub or of its JupyterHub. An address in a stream can't be trusted more than
+        that, because a repository's build writes into the same stream.
         """
         token = self.route.here.hub_token
         if not token or origin(session.url) == origin(self.route.here.hub):
@@ -288,7 +300,7 @@ class _Asking(Generic[_Result]):
         return token if jupyterhub and origin(jupyterhub) == origin(session.url) else None
 
     def _go_on(self, failure: Verdict, outcome: Outcome, began: float) -> None:
-        """Go to where to ask next, and wait until then. Raises the final error, or the reason to end."""
+        """Choose where to ask next, and wait until it is time. Raises the final error, or the reason to end."""
         log.info("%s (%s: %s)", failure.what, failure.row.name, failure.fault)
         if failure.row is verdict.RUNNING:
             failure = verdict.with_servers(failure, self._own_servers())
@@ -305,19 +317,19 @@ class _Asking(Generic[_Result]):
         self.cancellation.sleep(self.route.pause)
 
     def _own_servers(self) -> list[str]:
-        """Return the servers that the token's user has already."""
+        """Return the URLs of the servers that the hub token's user already has."""
         token = self.route.here.hub_token
         jupyterhub = self._find_jupyterhub() if token else None
         return servers_of(jupyterhub, token, self.cancellation.check) if jupyterhub and token else []
 
     def _find_jupyterhub(self) -> str | None:
-        """Return the URL of the hub's JupyterHub; None where it is not known, or is http and the hub is https."""
+        """Return the URL of the hub's JupyterHub; None if it is not known, or if it is http and the hub is https."""
         hub = self.route.here.hub
         jupyterhub = find_jupyterhub(hub, self.cancellation.check)
         return jupyterhub if jupyterhub and origin(jupyterhub)[0] in (origin(hub)[0], "https") else None
 
     def _stop(self, session: Session, reason: BaseException | None = None) -> None:
-        """Stop a server that nobody will use, and tell what became of it; a failure becomes the reason's cause."""
+        """Stop an unused server, and show an event with the result. A failure becomes the reason's ``__cause__``."""
         told = "The server that the hub had launched was stopped."
         try:
             session.stop(self.cancellation.time_to_stop())
@@ -330,7 +342,7 @@ class _Asking(Generic[_Result]):
         self._show(Event("stopping", told, {}))
 
     def _tell_what_may_be_left(self, responder: str, launching: bool) -> None:
-        """Tell of a server that the hub may have launched, and whose address was not read."""
+        """Show an event about a server that the hub may have launched, and whose address was not read."""
         if launching:
             what = "did not hand over the server it was launching in time, so it could not be stopped."
         elif self.cancellation.is_cut_short:
@@ -343,7 +355,10 @@ class _Asking(Generic[_Result]):
         self._show(Event("stopping", f"{left.message} {left.hint}", {}))
 
     def _show(self, event: Event) -> None:
-        """Give an event to the caller, without the tokens in its words. An exception of the caller's is kept."""
+        """Give an event to the caller's ``on_event``, without tokens in its message.
+
+        An exception that ``on_event`` raises becomes the reason to end.
+        """
         if self._on_event is None:
             return
         place = self.route.here
@@ -358,7 +373,7 @@ class _Asking(Generic[_Result]):
 
 
 class _Launch(_Asking[Session]):
-    """A launch, whose result is a session."""
+    """A call of launch(): its result is a session."""
 
     goal = "session"
 
@@ -367,19 +382,19 @@ class _Launch(_Asking[Session]):
 
 
 class _Build(_Asking[Image]):
-    """A build, whose result is an image: in a launch, as soon as the hub says that it is there."""
+    """A call of build(): its result is an image. In a launch, there is one as soon as the hub says so."""
 
     goal = "image"
 
     def __init__(self, *launch: Any) -> None:
         super().__init__(*launch)
-        self._built = False  # in any attempt
+        self._built = False  # whether any attempt has built
 
     def _judge(self, outcome: Outcome) -> Image | Verdict:
         event = outcome.event
         is_ready = event is not None and event.phase == "ready"
         self._built = self._built or outcome.course.building
-        if event is not None and is_ready and not event.data.get("url"):  # of a hub that did not launch
+        if event is not None and is_ready and not event.data.get("url"):  # the hub built without launching
             self._show(event)
         elif is_ready or not outcome.course.launching or self.cancellation.reason is not None:
             result = self._deliver(outcome)
@@ -397,7 +412,7 @@ class _Build(_Asking[Image]):
 
 
 def _to_its_end(asking: _Asking[_Result], timeout: float) -> _Result:
-    """Return the result. Raises the error that says why there is none."""
+    """Return the result of a launch or a build. Raises the error that says why there is none."""
     try:
         return asking.run()
     except DeadlinePassed as reason:
@@ -407,7 +422,7 @@ def _to_its_end(asking: _Asking[_Result], timeout: float) -> _Result:
 
 
 def _place(hub: BinderHub, address: str, spec: RepoSpec) -> Place:
-    """Return what is asked of a hub for a spec, at the address of its stream."""
+    """Return the place of a hub: what is asked there, and how it is reached."""
     path, token = address.removeprefix(hub.url), token_of(hub.auth, hub.url) if hub.auth else None
     return Place(hub.url, hub.url, path, str(spec), hub._build_token, proxy_of(hub.url), token, bool(hub.auth))
 
@@ -428,12 +443,12 @@ def _session(data: Mapping[str, Any], spec: RepoSpec, hub: str, responder: str) 
 
 
 def _image_name(value: object) -> str | None:
-    """Return an image's name as a hub said it; None for what is no such name."""
+    """Return the name of an image from a hub's event; None if the value is no name."""
     return (one_line(value) if isinstance(value, str) and len(value) <= _MOST_IMAGE else "") or None
 
 
 def _resolved(data: Mapping[str, Any], spec: RepoSpec, hub: str) -> tuple[str, str | None]:
-    """Return the link that launches the very same commit, and that commit when the hub said which it is."""
+    """Return the link that launches the same commit again, and that commit, or None if the hub did not say it."""
     host, request = (
         value if isinstance(value := data.get(key), str) and len(value) <= _MOST_URL else ""
         for key in ("binder_launch_host", "binder_persistent_request")
@@ -454,7 +469,7 @@ def _is_text(value: object) -> bool:
 
 
 def _too_late(launch: _Asking[Any], timeout: float, left: BaseException | None) -> DeadlineExceeded:
-    """Return the error of a deadline that passed, with the last reason that the hub gave."""
+    """Return the error of a passed deadline, with the last reason that the hub gave."""
     course, route = launch.course, launch.route
     what = f"No {launch.goal} within {timeout:g} seconds: {route.here.url} was still {course.phase or 'not answering'}."
     words = one_line(course.log[-1]) if course.launching and course.log else ""
@@ -473,7 +488,7 @@ def _with_server_left(what: str, left: BaseException | None) -> str:
 
 
 class _WithoutBuildToken(logging.Filter):
-    """Takes the build token out of what urllib3 logs of a request: its path."""
+    """Removes the build token from urllib3's log records, which contain the path of each request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if "build_token=" in (message := record.getMessage()):

@@ -1,4 +1,4 @@
-"""The image of a target on each of several hubs, without a session: for the command line and for the Action."""
+"""Build the image of a target on several hubs, without a session: for the command line and for the Action."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # these import an HTTP library, for which neither --version n
 
 
 class Built(NamedTuple):
-    """What became of the image on one hub, and how many seconds that took: there is an ``image`` or an ``error``."""
+    """The result of a build on one hub: an ``image`` or an ``error``, and how many seconds it took."""
 
     hub: str
     image: "Image | None"
@@ -24,7 +24,7 @@ class Built(NamedTuple):
 
     @property
     def result(self) -> str:
-        """The word for it."""
+        """The word for the result."""
         if self.image is None:
             return "failed"
         return "built" if self.image.built else "already there"
@@ -33,7 +33,7 @@ class Built(NamedTuple):
 def hubs_to_build(
     target: "Target", tokens: "Tokens", tell: Callable[[str], None], *, all_members: bool
 ) -> "list[BinderHub]":
-    """Return the hubs that are to have the image, each once: those of the target, or each one's members."""
+    """Return the hubs to build on, each once: the target's hubs, or with ``all_members`` the members of each."""
     if target.hubs == ("local",):
         raise UsageError("local builds no image.", "Give the URL of a BinderHub.")
     hubs = target.open_hubs(tokens)
@@ -52,7 +52,7 @@ def _members(hub: "BinderHub", tell: Callable[[str], None]) -> "list[BinderHub]"
 def build_image(
     hub: "BinderHub", target: "Target", signals: Signals, *, timeout: float, on_event: "Callable[[Event], None]"
 ) -> Built:
-    """Make sure that one hub has the image; signals are deferred from here on. Raises `Signalled` alone."""
+    """Make sure that one hub has the image; signals are deferred from here on. Raises only `Signalled`."""
     began = time.monotonic()
     image, error = None, None
     try:
@@ -64,5 +64,5 @@ def build_image(
 
 
 def exit_code(several: list[Built]) -> int:
-    """Return the exit code: that of the first hub's error that has one."""
+    """Return the exit code: that of the first error, or 0."""
     return next((built.error.exit_code for built in several if built.error), 0)

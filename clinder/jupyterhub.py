@@ -1,4 +1,4 @@
-"""JupyterHub's REST API, as far as the owner of a session needs it: which servers run, and the removal of one.
+"""JupyterHub's REST API for a user's own servers: list them, and remove one.
 
 Source: https://jupyterhub.readthedocs.io/en/stable/reference/rest-api.html. A redirect is never followed.
 """
@@ -18,19 +18,20 @@ from clinder._http import NETWORK_ERRORS, Client, proxies
 from clinder.errors import UsageError
 from clinder.spec import check_url
 
-_TIMEOUT = 5.0
-_MAX_ANSWER = 1 << 18
-_MAX_LOCATION = 4000
-_MAX_TOKEN = 4096  # characters; JupyterHub's have 32, a JWT some hundred
-_MOST_SERVERS = 5  # that are named
+_TIMEOUT = 5.0  # seconds
+_MAX_ANSWER = 1 << 18  # bytes
+_MAX_LOCATION = 4000  # characters
+_MAX_TOKEN = 4096  # characters; a token of JupyterHub has 32, a JWT some hundred
+_MOST_SERVERS = 5  # the most servers that are returned
 
 Check = Callable[[], None]
 
 
 class TokenAuth(AuthBase):
-    """Jupyter's header, ``Authorization: token ...``, for requests: of a server, or an API token of a JupyterHub.
+    """An auth object of requests that sends the header ``Authorization: token ...``.
 
-    Raises `UsageError` for a token with anything but visible ASCII characters, which its message does not repeat.
+    The token is that of a Jupyter Server, or an API token of a JupyterHub. Raises `UsageError` for a token that has
+    other characters than visible ASCII characters; the message does not repeat the token.
     """
 
     def __init__(self, token: str) -> None:
@@ -46,7 +47,7 @@ class TokenAuth(AuthBase):
 
 
 def check_token(token: str, name: str) -> str:
-    """Return a token; raise `UsageError`, which does not repeat it, for what can be none."""
+    """Return the token. Raises `UsageError` for a text that can't be a token; the message does not repeat it."""
     if not re.fullmatch(r"[!-~]+", token[: _MAX_TOKEN + 1]) or len(token) > _MAX_TOKEN:
         raise UsageError(
             f"{name} is empty or too long, or has blanks or control characters in it.",
@@ -56,7 +57,7 @@ def check_token(token: str, name: str) -> str:
 
 
 def token_of(auth: Callable[[PreparedRequest], PreparedRequest], url: str) -> str | None:
-    """Return the token that an auth object of requests sends to url; None if it sends something else."""
+    """Return the token that an auth object of requests sends to a URL; None if it sends none."""
     request = PreparedRequest()
     request.prepare(method="GET", url=url)
     scheme, _, token = str(auth(request).headers.get("Authorization", "")).partition(" ")
@@ -72,11 +73,11 @@ class _Answer(NamedTuple):
 
 
 class _TooLate(Exception):
-    """The other side did not answer in time."""
+    """The server did not answer in time."""
 
 
 def _ask(method: str, url: str, token: str | None, check: Check, **content: Any) -> _Answer:
-    """Return the answer, whose status is 0 when there is none in time. ``check`` may end the call by what it raises."""
+    """Return the answer; its status is 0 if there is none in time. ``check`` is called meanwhile, and may raise."""
     until = time.monotonic() + _TIMEOUT
 
     def check_both() -> None:
@@ -97,7 +98,7 @@ def _ask(method: str, url: str, token: str | None, check: Check, **content: Any)
             stream=True,
         ) as response:
             answer = _Answer(response.status_code, response.headers.get("Location", "")[:_MAX_LOCATION])
-            if response.is_redirect:  # its body is left unread
+            if response.is_redirect:  # the body is not needed
                 return answer
             with suppress(ValueError, RecursionError):
                 return answer._replace(content=json.loads(response.raw.read(_MAX_ANSWER, decode_content=True)))
@@ -111,7 +112,7 @@ def _ask(method: str, url: str, token: str | None, check: Check, **content: Any)
 
 
 def find_jupyterhub(hub: str, check: Check) -> str | None:
-    """Return the URL of the JupyterHub whose login a BinderHub's front page leads to; None if it leads to none.
+    """Return the URL of the JupyterHub whose login a BinderHub's front page redirects to; None if there is none.
 
     HubOAuth redirects to ``<JupyterHub>/hub/api/oauth2/authorize`` (jupyterhub/services/auth.py).
     """
@@ -123,23 +124,24 @@ def find_jupyterhub(hub: str, check: Check) -> str | None:
 
 
 def servers_of(jupyterhub: str, token: str, check: Check) -> list[str]:
-    """Return the URLs of the servers that the token's user has, as far as it may say so; not more than five."""
+    """Return the URLs of the servers that the token's user has, five at most; empty if the token may not list them."""
     user = _ask("GET", f"{jupyterhub}hub/api/user", token, check).content
     servers = user.get("servers") if isinstance(user, dict) else None
     found = []
     for server in (servers if isinstance(servers, dict) else {}).values():
         path = server.get("url") if isinstance(server, dict) else None
-        # No address elsewhere, and nothing that a shell would take for more than a word: people copy it.
+        # People copy the URL into a shell. So it must be on this JupyterHub, and must not mean anything to a shell.
         if isinstance(path, str) and re.fullmatch(r"/[\w.~%@/-]{1,1000}", path, re.ASCII):
             found.append(urljoin(jupyterhub, f"/{path.strip('/')}/"))
     return found[:_MOST_SERVERS]
 
 
 def remove_server(url: str, token: str, check: Check) -> bool:
-    """Have JupyterHub stop and forget the server at a URL; return whether it says so. Takes five seconds at most.
+    """Let JupyterHub stop and remove the server at a URL; return whether it accepts that. Takes five seconds at most.
 
-    A server that has ended by itself is in JupyterHub's books for up to half a minute, in which its user may start no
-    other one. A named server is removed, or it would count on. Needs the scope ``servers!user``, and no subdomains.
+    JupyterHub notices only after up to half a minute that a server has ended by itself, and until then its user can
+    start no other server. A named server counts until it is removed. The token needs the scope ``servers!user``. This
+    does not work on a JupyterHub that has a subdomain for each user.
     """
     found = re.fullmatch(r"(https?://[^?#]*?/)user/([^/]+)/(?:([^/]+)/)?", url)
     if not found:

@@ -1,8 +1,8 @@
-"""The embedded hub, ``local``: a small BinderHub on a loopback port, to try things out. It builds no image.
+"""The embedded hub, ``local``: a small BinderHub on a loopback port, for a first try without a real hub.
 
-It speaks the protocol of the real one (``GET build/<provider>/<spec>``, server-sent events, all the phases), and at
-the end starts a real jupyter-server of this Python environment: a process of its own, with a token of its own, that
-outlives the hub and ends with ``POST api/shutdown`` or when it has been idle.
+It has the protocol of BinderHub (``GET build/<provider>/<spec>``, server-sent events, all the phases), but it builds no
+image. It launches a jupyter-server of this Python environment, in a process of its own and with a new token. The server
+goes on when the hub ends. It ends with ``POST api/shutdown``, or when it has been idle.
 """
 
 import json
@@ -29,8 +29,8 @@ from clinder import __version__
 from clinder.errors import UsageError
 from clinder.hub import BinderHub
 
-# As on mybinder.org: a kernel that has been idle for so many seconds is culled, and a server that has been without
-# kernels and requests for as long again ends.
+# Seconds, as on mybinder.org: a kernel that is idle for so long is culled, and a server that then has no kernels and
+# no requests for as long again ends.
 IDLE = 600
 
 _KEEPALIVE = 25.0
@@ -38,11 +38,11 @@ _KEEP = "keep\n"
 
 
 class EmbeddedHub:
-    """A hub that lives as long as its ``with`` block; the block's value is a `BinderHub`.
+    """A hub that runs as long as its ``with`` block; the value of the block is a `BinderHub`.
 
-    ``directory`` is what sessions see as their files (default: the current one), ``idle`` the seconds after which a
-    session that nobody uses ends. It listens from here on, and can be entered once. Raises `UsageError` for what is no
-    directory, and where jupyter-server and ipykernel are not installed.
+    ``directory`` contains the files that sessions see (default: the current directory). A session that is idle for
+    ``idle`` seconds ends. The hub's port is open from the constructor on, and the block can be entered once. Raises
+    `UsageError` if ``directory`` is no directory, and if jupyter-server or ipykernel is not installed.
     """
 
     def __init__(self, directory: str | None = None, *, idle: float = IDLE) -> None:
@@ -67,20 +67,20 @@ class EmbeddedHub:
         self._server.server_close()
 
 
-class _Server(socketserver.ThreadingTCPServer):  # not http.server's, which asks a name server for this machine's name
+class _Server(socketserver.ThreadingTCPServer):  # not http.server's, which looks up this machine's name
     daemon_threads = True
 
     def __init__(self, directory: str, idle: float) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.directory = directory
         self.idle = idle
-        # Whoever may ask this hub gets a shell as the user who started it, and any user of the machine can reach a
-        # loopback port: so the way in is secret.
+        # A client of this hub gets a shell of the user that started it. All users of the machine can reach a loopback
+        # port, so the path is secret.
         self.path = f"/{secrets.token_urlsafe(16)}/"
         self.url = f"http://127.0.0.1:{self.server_address[1]}{self.path}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is nothing to report; what else goes wrong, the client is told."""
+        """Report nothing: either the client has left, or it is told what went wrong."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -140,8 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._emit("failed", f"The server could not be started:\n{child.log()}", status_code=400)
                 return
             if self._is_alone():
-                return  # nobody would know the address
-            child.keep()  # first, for whoever reads the next event may end this process
+                return  # the client has left, so nobody would know the address
+            child.keep()  # before the event, because its reader may end this process
             self._emit(
                 "ready",
                 f"server running at {url}\n",
@@ -168,16 +168,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: standard error is the command line's."""
+        """Log nothing: standard error belongs to the command line."""
 
 
 class _Child:
-    """A server's process, seen from the hub. It ends with the ``with`` block unless it was told to keep on."""
+    """A server's process, seen from the hub. It ends with the ``with`` block, unless keep() was called."""
 
     def __init__(self, directory: str, idle: float, request: str) -> None:
         self.token = secrets.token_urlsafe(32)
-        self._home = home = tempfile.mkdtemp(prefix="clinder-")  # readable by its owner alone; the server removes it
-        self._log = Path(home, "log").open("a+b")  # noqa: SIM115  (open, for the name may be gone when it is read)
+        self._home = home = tempfile.mkdtemp(prefix="clinder-")  # only its owner can read it; the server removes it
+        self._log = Path(home, "log").open("a+b")  # noqa: SIM115  (kept open: the file may be removed before it is read)
         env = {name: value for name, value in os.environ.items() if name not in ("JUPYTER_BASE_URL", "JUPYTER_TOKEN")}
         env |= {"JUPYTER_RUNTIME_DIR": home, "BINDER_LAUNCH_HOST": "local", "BINDER_REQUEST": request}
         self._process = subprocess.Popen(
@@ -187,7 +187,7 @@ class _Child:
             stderr=self._log,
             env=env,
             cwd=home,
-            start_new_session=True,  # Ctrl-C, or the end of the terminal, is not for it
+            start_new_session=True,  # so that Ctrl-C and the end of the terminal do not end it
             text=True,
         )
         threading.Thread(target=self._wait_for_its_end, daemon=True).start()
@@ -199,47 +199,47 @@ class _Child:
     def __exit__(self, *error: object) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        with suppress(OSError):  # it has ended already
-            self._process.stdin.close()  # without the word, it ends
+        with suppress(OSError):  # it has already ended
+            self._process.stdin.close()  # then it ends, unless it was told to go on
         self._process.stdout.close()
         self._log.close()
 
     def _wait_for_its_end(self) -> None:
-        """Wait for its end, or it stays as a zombie for as long as a program that uses this library runs."""
+        """Wait for the end of the process, so that it does not stay as a zombie, and remove its directory."""
         self._process.wait()
-        shutil.rmtree(self._home, ignore_errors=True)  # it may have crashed
+        shutil.rmtree(self._home, ignore_errors=True)  # after a crash, the server has not removed it
 
     def wait(self, on_silence: Callable[[], None]) -> str | None:
-        """Return the server's URL when it listens, or None when it ended instead."""
+        """Return the server's URL when it listens, or None if it has ended. ``on_silence`` is called every 25 s."""
         assert self._process.stdout is not None
         while not select.select([self._process.stdout], [], [], _KEEPALIVE)[0]:
             on_silence()
         return self._process.stdout.readline().strip() or None
 
     def keep(self) -> None:
-        """Let the server live on: somebody has its address."""
+        """Tell the server to go on after the hub's end."""
         self._say(_KEEP)
 
     def log(self) -> str:
-        """Return the end of what the server said."""
+        """Return the last ten lines of the server's log."""
         self._log.seek(0)
         return "\n".join(self._log.read().decode(errors="replace").splitlines()[-10:])
 
     def _say(self, line: str) -> None:
         assert self._process.stdin is not None
-        with suppress(OSError):  # it has ended; wait() will tell
+        with suppress(OSError):  # it has ended, and wait() returns None
             self._process.stdin.write(line)
             self._process.stdin.flush()
 
 
 def serve() -> None:
-    """Be the server: the main function of a session's process, which reads its settings from standard input."""
-    with suppress(ValueError):  # PYTHONSAFEPATH has done it
-        sys.path.remove("")  # the files of a session are no modules of its server
+    """Run the server: the main function of a session's process. It reads its settings from standard input."""
+    with suppress(ValueError):  # with PYTHONSAFEPATH, Python has done it
+        sys.path.remove("")  # the server must not import the files of a session as modules
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the person's configuration prints is for the log
+    os.dup2(2, 1)  # a user's Jupyter configuration may print: that goes to the log
     try:
-        if settings := sys.stdin.readline():  # none: the hub has ended already
+        if settings := sys.stdin.readline():  # empty if the hub has already ended
             _serve(answers, **json.loads(settings))
     finally:
         shutil.rmtree(os.environ["JUPYTER_RUNTIME_DIR"], ignore_errors=True)
@@ -253,7 +253,7 @@ def _serve(answers: TextIO, token: str, directory: str, idle: float) -> None:
     app = ServerApp.instance()
     app.initialize(
         [
-            f"--IdentityProvider.token={token}",  # this list is no command line that others could read
+            f"--IdentityProvider.token={token}",  # this list is not the process's command line, which others can read
             "--PasswordIdentityProvider.hashed_password=",
             "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.port={_free_port()}",
@@ -262,7 +262,7 @@ def _serve(answers: TextIO, token: str, directory: str, idle: float) -> None:
             f"--ServerApp.root_dir={directory}",
             "--ServerApp.open_browser=False",
             "--ServerApp.allow_root=True",
-            "--ZMQChannelsWebsocketConnection.limit_rate=False",  # outputs beyond a limit would be left out
+            "--ZMQChannelsWebsocketConnection.limit_rate=False",  # with a limit, the server would drop outputs
             "--MappingKernelManager.cull_connected=True",
             f"--MappingKernelManager.cull_idle_timeout={max(1, int(idle))}",
             f"--MappingKernelManager.cull_interval={max(1, min(60, int(idle / 2)))}",
@@ -274,7 +274,7 @@ def _serve(answers: TextIO, token: str, directory: str, idle: float) -> None:
         threading.Thread(target=end_unless_kept, daemon=True).start()
         with suppress(OSError), answers:  # the hub may have ended
             answers.write(f"http://127.0.0.1:{app.port}{app.base_url}\n")
-        if idle < 60:  # the server looks once a minute by itself
+        if idle < 60:  # the server itself checks only once a minute
             PeriodicCallback(app.shutdown_no_activity, 1000).start()
 
     def end_unless_kept() -> None:

@@ -1,7 +1,7 @@
-"""Writing for readers who may be slow or gone: a terminal, a pipe, a CI's log.
+"""Write to a reader that may be slow or gone: a terminal, a pipe, a CI's log.
 
-No thread that decides anything waits here without a bound. A thread of its own writes; whoever has something to say
-waits for room, but not when there is a reason to hurry.
+A separate thread writes, so that a slow reader can't stop the main thread without a bound. The main thread waits while
+too much text is pending, but not when there is a reason to hurry.
 """
 
 import os
@@ -12,18 +12,17 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
-_ROOM = (
-    1 << 18
-)  # characters that may wait for the reader; a slow one slows the launch down instead of filling the memory
-_MOST_TEXTS = 512  # written at a time
-_PIECE = 1 << 15  # bytes given to the system at a time: a reader that takes one now and then is alive
-_BEAT = 0.1  # seconds; a log of 200,000 lines costs some hundred writes, and nobody sees the difference
-_TICK = 0.05
-_PATIENCE = 5.0  # seconds without a byte taken, after which nobody reads
+# The most characters that may be pending. With more, the launch waits for the reader, so that the memory is not filled.
+_ROOM = 1 << 18
+_MOST_TEXTS = 512  # that are written together
+_PIECE = 1 << 15  # bytes of one write: a reader that takes one now and then still reads
+_BEAT = 0.1  # seconds between writes, so that a log of 200,000 lines needs only some hundred of them
+_TICK = 0.05  # seconds
+_PATIENCE = 5.0  # seconds in which the reader takes no byte, after which it counts as gone
 
 
 class Kept(str):
-    """Text that is written even where a log's lines are left out because there is no time."""
+    """Text that is always written, also when other text is left out because there is no time."""
 
     __slots__ = ()
 
@@ -37,11 +36,11 @@ def _unlimited() -> float:
 
 
 class Writer:
-    """Writes texts to a stream, in their order, from a thread of its own.
+    """Writes texts to a stream, in their order, from a separate thread.
 
-    ``compose`` gets what is written next and returns what is written instead, in that thread, ten times a second even
-    when there is nothing new. ``hurry`` tells that there is no time to wait for a reader: then texts that find no room
-    are left out. ``error`` is what ended the writing, if something did.
+    ``compose`` gets the text to write next, and returns the text to write instead. It is called in that thread ten
+    times a second, even if there is no new text. ``hurry`` tells whether there is no time to wait for the reader; then
+    a text for which there is no room is left out. ``error`` is the error that ended the writing, or None.
     """
 
     def __init__(
@@ -53,9 +52,9 @@ class Writer:
         self._compose = compose
         self._hurry = hurry
         self._pending: deque[str] = deque()
-        self._came = 0  # characters and texts, counted by those who write
-        self._gone = 0  # the same, counted by the thread
-        self._taken_at = 0.0  # when the reader took something
+        self._came = 0  # characters and texts that were given to write()
+        self._gone = 0  # characters and texts that the thread has written
+        self._taken_at = 0.0  # when the reader last took something
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._wrote = threading.Event()
@@ -63,7 +62,7 @@ class Writer:
         self._rushing = False
 
     def write(self, text: str) -> None:
-        """Have text written, which ends in a newline. Waits for room unless there is a reason to hurry."""
+        """Write a text that ends in a newline, later. Waits for room unless there is a reason to hurry."""
         if self._came - self._gone > _ROOM and not self.has_room() and not isinstance(text, Kept):
             return
         self._pending.append(text)
@@ -72,7 +71,7 @@ class Writer:
             self._start()
 
     def has_room(self) -> bool:
-        """Wait until there is room for more; return whether there is, which it may not be when there is hurry."""
+        """Wait until there is room for more text. Return False if there is none and a reason to hurry."""
         if self._came - self._gone > _ROOM:
             while self._came - self._gone > _ROOM // 2 and self.error is None:
                 if self._hurry():
@@ -81,7 +80,10 @@ class Writer:
         return self.error is None
 
     def drain(self, until: Callable[[], float]) -> bool:
-        """Return whether all that came so far was taken by a time (`time.monotonic`), which may change meanwhile."""
+        """Wait until all text so far is written; return False if it is not at the time ``until()``.
+
+        ``until`` returns a time of `time.monotonic`, which may change meanwhile.
+        """
         goal = self._came
         while self._gone < goal and self.error is None:
             if time.monotonic() >= until():
@@ -90,10 +92,11 @@ class Writer:
         return self.error is None
 
     def finish(self, until: Callable[[], float] = _unlimited, patience: float = _PATIENCE) -> bool:
-        """Write what is left and end the thread; return whether all of it was taken.
+        """Write all pending text and end the thread; return whether all of it was written.
 
-        Waits as long as the reader takes something now and then (``patience``, in seconds), but not beyond ``until``, a
-        time of `time.monotonic` that may change meanwhile. Where that is limited, only what is `Kept` is still written.
+        Waits until the reader has taken nothing for ``patience`` seconds, and at most until the time ``until()``.
+        ``until`` returns a time of `time.monotonic`, which may change meanwhile. If that time is limited, only `Kept`
+        texts are still written.
         """
         if self.error is not None or (self._thread is None and not self._pending):
             return self.error is None
@@ -112,7 +115,7 @@ class Writer:
         return self.error is None and not self._pending
 
     def _wait(self) -> None:
-        """Wait until something was written, for a moment at most."""
+        """Wait for a short time, or until something was written."""
         self._wrote.clear()
         self._wake.set()
         self._wrote.wait(_TICK)
@@ -133,7 +136,7 @@ class Writer:
                     pass
                 if closing and not self._pending:
                     return
-        except OSError as error:  # nobody is watching any more, which is no reason to end a launch
+        except OSError as error:  # the reader is gone, which is no reason to end a launch
             self.error = error
             self._pending.clear()
         finally:
@@ -158,7 +161,7 @@ class Writer:
         while rest:
             try:
                 rest = rest[os.write(self._descriptor, rest[:_PIECE]) :]
-            except BlockingIOError:  # somebody who shares it does not want to wait
+            except BlockingIOError:  # another process has made the shared stream non-blocking
                 poll = select.poll()
                 poll.register(self._descriptor, select.POLLOUT)
                 poll.poll(1000)
@@ -167,7 +170,10 @@ class Writer:
 
 
 def push_share(progress: object) -> str:
-    """Return how much of an image is pushed, in tens of percent: ``{layer: {"current": bytes, "total": bytes}}``."""
+    """Return how much of an image is pushed, as a multiple of ten percent ("30%"); an empty text if not known.
+
+    ``progress`` is the field of that name in an event: ``{layer: {"current": bytes, "total": bytes}}``.
+    """
     if not isinstance(progress, dict):
         return ""
     layers = [layer for layer in progress.values() if isinstance(layer, dict)]

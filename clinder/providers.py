@@ -1,8 +1,8 @@
-"""The providers that a BinderHub takes repositories from: one declaration each, and how to tell what a person wrote.
+"""The providers of repositories that a BinderHub can launch, and how to recognise a repository that a person wrote.
 
-The fields of a declaration are named as in the ``display_config`` of binderhub/repoproviders.py, the encodings are
-those that its classes decode. Pure functions over text: no hub, no file, no network. What is recognised here is not
-yet checked; `clinder.spec.RepoSpec` does that.
+Each provider is one declaration. Its fields have the names of ``display_config`` in binderhub/repoproviders.py, and the
+encodings are those that the classes there decode. The functions are pure, over text: no hub, no file, no network. They
+recognise an address and do not check it; `clinder.spec.RepoSpec` does that.
 """
 
 import re
@@ -16,21 +16,21 @@ from clinder.giturl import check_length, quote_text, remove_user, to_https
 
 
 class Provider(NamedTuple):
-    """How one provider's repositories are written, and how a hub wants them."""
+    """How people write a provider's repositories, and how a hub expects them in a URL."""
 
     placeholder: str  # what a repository looks like, for a person
-    validate_regex: str  # the same for a machine
-    url_encode: bool = False  # whether the repository is one word of the path, its slashes encoded
+    validate_regex: str  # what a repository looks like, for a machine
+    url_encode: bool = False  # whether slashes in the repository are encoded, so that it is one part of the path
     has_ref: bool = True
     aliases: tuple[str, ...] = ()  # words that MyST, repo2docker and people use for this provider
-    hosts: tuple[str, ...] = ()  # the hosts whose addresses are of this provider
-    # The path of a page on such a host. Groups: repo; ref, or a ref and a file's path; page, which has no ref.
+    hosts: tuple[str, ...] = ()  # the hosts whose addresses belong to this provider
+    # The path of a page on such a host. Groups: repo; ref; file (a ref and the path of a file); page (without a ref).
     detect: str = ""
 
 
 _DOI = r"10\.\d+/\S*[^\s/]"
 _OWNED = r"[\w.-]+/[\w.-]+"
-# In a URL's path the name of a repository may end in .git.
+# In a URL the name of a repository may end in .git.
 _OWNED_PATH = r"(?P<repo>[^/]+/[^/]+?)(?:\.git)?"
 
 PROVIDERS = {
@@ -78,7 +78,7 @@ PROVIDERS = {
     "ckan": Provider("a dataset's URL", r"https?://\S+/dataset/\S+", url_encode=True, has_ref=False),
 }
 
-# A provider that a hub has and clinder does not know: its repository is sent as one word.
+# A provider that clinder does not know, but the hub may: its repository is one part of the path.
 _UNKNOWN = Provider("whatever the hub's provider reads", r"\S+", url_encode=True)
 
 _NAMES = {word: name for name, provider in PROVIDERS.items() for word in (name, *provider.aliases)}
@@ -90,10 +90,10 @@ _HINT = (
 
 
 def provider_named(word: str) -> str:
-    """Return BinderHub's word for a provider, from that or another tool's word.
+    """Return BinderHub's name of a provider, from that name or another tool's name.
 
-    A word that is not known is taken as it is: the hub may have a provider of its own. Raises `UsageError` for what can
-    be no provider, and for what looks like a slip of one that is known.
+    An unknown name is returned unchanged, because the hub may have its own providers. Raises `UsageError` for a text
+    that can't be a name, and for a name that looks like a known one with a typing mistake.
     """
     word = word.lower()
     if word in _NAMES:
@@ -108,12 +108,12 @@ def provider_named(word: str) -> str:
 
 
 def provider_of(name: str) -> Provider:
-    """Return the declaration of a provider by BinderHub's word for it."""
+    """Return the declaration of the provider with this name of BinderHub."""
     return PROVIDERS.get(name, _UNKNOWN)
 
 
 class Address(NamedTuple):
-    """What an address says; ``ref`` is empty if it says none."""
+    """The parts of an address; ``ref`` is empty if the address has none."""
 
     provider: str
     repo: str
@@ -121,9 +121,9 @@ class Address(NamedTuple):
 
 
 def recognise(text: str, provider: str | None) -> Address:
-    """Tell what a person wrote for a repository; ``provider`` is how to read it, if that was said.
+    """Recognise a repository that a person wrote; ``provider`` says how to read the text, or is None.
 
-    Raises `UsageError`, with what was probably meant where that can be told.
+    Raises `UsageError`; its hint says what the person probably meant, if that can be guessed.
     """
     text = remove_user(check_length(text, "a repository"))
     if provider and (provider in ("git", "ckan") or provider not in PROVIDERS):
@@ -142,7 +142,7 @@ def recognise(text: str, provider: str | None) -> Address:
 
 
 def is_repository_host(url: str) -> bool:
-    """Tell whether a URL is on a host of repositories or data, where no hub is."""
+    """Tell whether a URL is on a host of repositories or data, and therefore not a hub's."""
     host = _host(_split(url)) if url.startswith("http") else ""
     return host in {*_BY_HOST, *_MIRRORS, "zenodo.org", "figshare.com", "doi.org"}
 
@@ -193,7 +193,7 @@ def _from_doi(text: str, provider: str | None) -> Address | None:
 
 
 def _to_url(text: str) -> str:
-    """Return the https address that was meant by one over ssh or without a scheme; any other text as it is."""
+    """Return the https address for an address over ssh or without a scheme. Any other text is returned unchanged."""
     if re.match(r"(?:ssh|git\+ssh|ssh\+git)://[\w.-]+@|[\w.-]+@[\w.-]+:", text, re.IGNORECASE):
         return to_https(text)
     if "://" not in text and re.sub(r"^www\.", "", text.partition("/")[0].lower()) in {*_BY_HOST, *_MIRRORS}:
@@ -212,7 +212,7 @@ def _raw(path: str) -> str | None:
     return f"github.com/{match[1]}/blob/{match[2]}" if match else None
 
 
-# Hosts that show what is at GitHub, and the address there of one of their paths.
+# Hosts that show files of GitHub: for each, a function from a path on that host to the address on GitHub.
 _MIRRORS: dict[str, Callable[[str], str | None]] = {
     "nbviewer.org": _nbviewer,
     "nbviewer.jupyter.org": _nbviewer,
@@ -237,7 +237,7 @@ def _host(parts: SplitResult | None) -> str:
 
 
 def _from_url(text: str, provider: str | None) -> Address | None:
-    """Recognise a web address by its host, or by the provider that was named for it: there are other GitLabs."""
+    """Recognise a web address by its host, or by the given provider, for example for another GitLab."""
     if not re.match(r"https?://[^/]", text, re.IGNORECASE):
         return Address("git", text) if re.match(r"git://", text) else None
     parts = _split(text)
@@ -269,12 +269,13 @@ def _page_hint(provider: str, path: str) -> str:
     return f"Expected {PROVIDERS[provider].placeholder}, or its address."
 
 
-# No branch main/x can be beside a branch main (git keeps them as file and directory), and a commit has no slash.
+# Refs that have no slash in them: a commit, and a branch that is nearly always there. git stores the branches main and
+# main/x as a file and a directory of one name, so that they can't be there together.
 _WHOLE_REF = r"main|master|HEAD|[0-9a-f]{40}"
 
 
 def _ref(ref: str | None, file: str | None, text: str, repo: str) -> str:
-    """Return the ref of an address, in which a folder's or a file's path may follow it."""
+    """Return the ref of an address. In an address, the path of a folder or file may follow the ref."""
     words = ref or file or ""
     first, _, rest = words.partition("/")
     if re.fullmatch(_WHOLE_REF, first):

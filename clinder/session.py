@@ -1,13 +1,14 @@
-"""One running Jupyter Server: where it is, whether it is alive, and its end. Knows nothing of how it was started.
+"""One running Jupyter Server: its address, its status, and its shutdown. This module knows no launch.
 
 The protocol is Jupyter Server's REST API: ``GET api/status`` and ``POST api/shutdown``, with the header
-``Authorization: token <token>``. A redirect is never followed: it would turn the POST into the GET of a login page and
-could carry the token to another origin.
+``Authorization: token <token>``. A redirect is never followed: it would turn the POST into the GET of a login page, and
+it could send the token to another origin.
 
-No look at a session keeps it alive when it is idle. Jupyter Server counts no request to ``api/status``, and none with
-the argument ``no_track_activity`` (jupyter_server/base/handlers.py, update_api_activity). JupyterHub's proxy counts
-each answer with a status below 300 (configurable-http-proxy, lib/configproxy.js, handleProxy). So who looks again and
-again says by ``If-None-Match`` what it knows, and gets 304 as long as nothing has happened.
+A request for the status must not count as activity, or an idle session would never be culled. Jupyter Server does not
+count requests to ``api/status`` and requests with the argument ``no_track_activity`` (jupyter_server/base/handlers.py,
+update_api_activity). JupyterHub's proxy counts each answer with a status below 300 (configurable-http-proxy,
+lib/configproxy.js, handleProxy). Therefore repeated requests have the header ``If-None-Match``, and the answer is 304
+as long as nothing has changed.
 """
 
 import json
@@ -29,18 +30,18 @@ from clinder.jupyterhub import TokenAuth, check_token, remove_server
 from clinder.spec import RepoSpec, check_url
 from clinder.text import one_line
 
-# A proxy that can't reach the server right now answers 5xx; so long is it asked again before clinder gives up.
+# For how many seconds to ask again while a proxy answers 5xx, because it can't reach the server at the moment.
 _PATIENCE = 5.0
 
-_MAX_ANSWER = 1 << 16
-_MAX_LOCATION = 4000
-_MAX_ETAG = 200
-_MOST_COUNTED = 1 << 60  # an exabyte
-_MOST_KERNELS = 100  # that are read of a list
+_MAX_ANSWER = 1 << 16  # bytes
+_MAX_LOCATION = 4000  # characters
+_MAX_ETAG = 200  # characters
+_MOST_COUNTED = 1 << 60  # the largest number that is believed: an exabyte
+_MOST_KERNELS = 100  # the most kernels that are read from a list
 
 
 class KernelStatus(NamedTuple):
-    """A kernel, as ``GET api/kernels`` says: what it is called, whether it is ``busy`` or ``idle``, and since when."""
+    """A kernel of ``GET api/kernels``: its name, its state (``busy``, ``idle``), its last activity, its clients."""
 
     name: str
     state: str
@@ -49,9 +50,9 @@ class KernelStatus(NamedTuple):
 
 
 class MemoryStatus(NamedTuple):
-    """Bytes that a session's processes take, and its limit, None if it has none that is known.
+    """The memory that a session's processes use, and the session's limit (None if not known), in bytes.
 
-    Only a server with jupyter-resource-usage tells them (``GET api/metrics/v1``), as those of mybinder.org do.
+    Only a server with jupyter-resource-usage reports them (``GET api/metrics/v1``), for example on mybinder.org.
     """
 
     used: int
@@ -59,9 +60,10 @@ class MemoryStatus(NamedTuple):
 
 
 class SessionStatus(NamedTuple):
-    """What a server says of itself: two times as it writes them (ISO 8601), two counts, its kernels, its memory.
+    """The status of a server: when it started and was last active, and its kernels, connections and memory.
 
-    ``running`` has at most a hundred kernels. ``memory`` is None where the server does not tell it.
+    The two times are in ISO 8601, as the server writes them. ``kernels`` and ``connections`` are numbers. ``running``
+    lists the kernels, at most a hundred. ``memory`` is None if the server does not report it.
     """
 
     started: str
@@ -72,23 +74,29 @@ class SessionStatus(NamedTuple):
     memory: MemoryStatus | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as dictionaries and lists, as the JSON output has it."""
+        """Return the status as dictionaries and lists: the JSON output of ``clinder status``."""
         running = [kernel._asdict() for kernel in self.running]
         return {**self._asdict(), "running": running, "memory": self.memory._asdict() if self.memory else None}
 
 
 class Session:
-    """A Jupyter Server: its ``url`` (ends in a slash) and ``token``, and for a launched one where it came from.
+    """A Jupyter Server: its ``url``, which ends in a slash, its ``token``, and for a launched server its origin.
 
-    That is the ``hub``'s URL, the ``spec`` that was asked for, the ``image``, the commit the ref stood for
-    (``resolved_ref``) and the link that launches the very same in a browser (``launch_url``), each None if not known;
-    and what would have been launched if no image had been reused (``instead_of``), None if nothing else. ``hub_token``
-    is the API token of the JupyterHub that a hub with a login was given: the same as ``token`` where that alone opens
-    the server.
+    The attributes of a launched session, each None if not known:
 
-    As a context manager it stops the server when the block is left, whether by an exception or not; what stop() raises
-    comes out of a block without an exception, and is a warning after one. A ``url`` that is not http(s) or a ``token``
-    with anything but visible ASCII characters is a `UsageError`.
+    - ``hub``: the URL of the hub that launched it
+    - ``spec``: the repository and ref that were asked for
+    - ``resolved_ref``: the commit that the ref stood for
+    - ``image``: the name of the image
+    - ``launch_url``: the link that launches the same commit in a browser
+    - ``instead_of``: what would have been launched if no image had been reused; None if no image was reused
+    - ``hub_token``: the API token for a hub with a login; the same as ``token`` if only it opens the server
+
+    A session is a context manager: it stops the server when the block ends, also after an exception. If stop() fails,
+    its error is raised after a block without an exception; after an exception it is a warning.
+
+    Raises `UsageError` for a ``url`` that is not http(s), and for a ``token`` that has other characters than visible
+    ASCII characters.
     """
 
     def __init__(
@@ -117,10 +125,10 @@ class Session:
 
     @classmethod
     def parse(cls, uri: str, token: str | None = None) -> "Session":
-        """Return the session of a URI with its token (``https://hub/user/x/?token=...``), or of a URL and a token.
+        """Return the session at a URI with its token (``https://hub/user/x/?token=...``), or at a URL with a token.
 
-        The address of its JupyterLab (``.../user/x/lab?token=...``) will do. Raises `UsageError`, whose message repeats
-        neither.
+        The URI may also be the address of its JupyterLab (``.../user/x/lab?token=...``). Raises `UsageError`; the
+        message repeats neither the URI nor the token.
         """
         hint = "Expected a URI with its token (https://hub/user/x/?token=...), or a URL followed by the token."
         uri = uri.strip()
@@ -128,9 +136,9 @@ class Session:
             parts = urlsplit(uri)
         except ValueError:
             raise UsageError("The session's URL can't be understood.", hint) from None
-        if not re.fullmatch(r"[!-~]*", uri):  # which urlsplit() would leave out
+        if not re.fullmatch(r"[!-~]*", uri):  # urlsplit() removes some control characters
             raise UsageError("The session's URL has blanks, control or non-ASCII characters in it.", hint)
-        # What a browser's address line has behind the session's own path (JupyterHub's, the name may be anybody's).
+        # A browser's address line has the page of JupyterLab or another interface behind the session's own path.
         path = re.sub(r"(/user/[^/]+/)(lab|tree|notebooks|edit|doc|nbclassic|retro)(/.*)?$", r"\1", parts.path)
         found = parse_qs(parts.query).get("token")
         if token is None and not found:
@@ -139,16 +147,16 @@ class Session:
 
     @property
     def uri(self) -> str:
-        """URL and token in one, as Jupyter clients take it."""
+        """The URL with the token in it, for Jupyter clients."""
         return f"{self.url}?token={quote(self.token, safe='')}"
 
     @property
     def env(self) -> dict[str, str]:
-        """The two variables that MyST and Jupyter Book read."""
+        """The two environment variables that MyST and Jupyter Book read, and their values."""
         return {"JUPYTER_BASE_URL": self.url, "JUPYTER_TOKEN": self.token}
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything about the session, the token included, as the JSON output has it."""
+        """Return everything about the session, the token included: the JSON output of ``clinder start``."""
         spec = self.spec
         return {
             "url": self.url,
@@ -178,28 +186,28 @@ class Session:
             warnings.warn(str(failure), RuntimeWarning, stacklevel=2)  # the block's own exception matters more
 
     def status(self, timeout: float = 10) -> SessionStatus:
-        """Return what the server says of itself. For the server that is no activity, which would keep it alive.
+        """Return the status of the server. The request is no activity, so it does not keep an idle server alive.
 
-        ``timeout`` is one deadline in seconds for everything; a server that is in trouble is asked again for five of
-        them. Raises `SessionGone`, `WrongToken` or `SessionUnreachable`.
+        ``timeout`` is the deadline of the whole call in seconds. While a proxy or the network fails, the server is
+        asked again for up to five seconds. Raises `SessionGone`, `WrongToken` or `SessionUnreachable`.
         """
         until = time.monotonic() + timeout
         status = status_of(self, timeout)
         return with_details(status, self, max(1.0, until - time.monotonic()))
 
     def stop(self, timeout: float = 10) -> bool:
-        """Shut the server down; return whether it was there. A session that is gone already is no error.
+        """Shut the server down; return whether it was still running. A session that has already ended is no error.
 
-        ``timeout`` is as for status(). Raises `WrongToken`, or `SessionUnreachable` when nobody can say whether the
+        ``timeout`` is as for status(). Raises `WrongToken`, or `SessionUnreachable` when it is not known whether the
         server still runs.
         """
         return stop_server(self, timeout)
 
 
 def status_of(session: Session, timeout: float, check: Callable[[], None] | None = None) -> SessionStatus:
-    """Return what ``GET api/status`` says, without details. ``check`` is called meanwhile; it may end the call.
+    """Return the status of ``GET api/status``, without details.
 
-    Raises what `Session.status` raises, and what ``check`` raises.
+    ``check`` is called while it waits. Raises the errors of `Session.status`, and any exception of ``check``.
     """
     answer = _Asker(session, timeout, check).ask("GET", "api/status")
     if answer.is_gone:
@@ -224,9 +232,9 @@ def _status(answer: "_Answer") -> SessionStatus | None:
 def with_details(
     status: SessionStatus, session: Session, timeout: float, check: Callable[[], None] | None = None
 ) -> SessionStatus:
-    """Return a status with the kernels and the memory of the session, as far as the server tells them in time.
+    """Return the status with the kernels and the memory that the server reports in time; the rest is not changed.
 
-    What it does not tell stays as it was. ``check`` is called meanwhile; a `SessionError` that it raises ends the call.
+    ``check`` is called while it waits; a `SessionError` that it raises ends the call.
     """
     asker = _Asker(session, timeout, check)
     kernels = asker.ask_for_json("api/kernels")
@@ -246,7 +254,7 @@ def with_details(
 
 
 def _memory(content: Any) -> MemoryStatus | None:
-    """Return what jupyter-resource-usage says (its api.py): ``{"rss": n, "limits": {"memory": {"rss": n}}}``."""
+    """Read the answer of jupyter-resource-usage (its api.py): ``{"rss": n, "limits": {"memory": {"rss": n}}}``."""
     used = _as_count(_at(content, "rss"))
     limit = _as_count(_at(content, "limits", "memory", "rss"))
     return MemoryStatus(used, limit if limit > 0 else None) if used > 0 else None
@@ -259,22 +267,22 @@ def _at(content: Any, *keys: str) -> Any:
 
 
 def kernel_names_of(session: Session, timeout: float) -> list[str]:
-    """Return the names of the kernels that the session can start (``GET api/kernelspecs``); none if it does not say."""
+    """Return the names of the kernels that the session can start (``GET api/kernelspecs``); empty if not known."""
     specs = _at(_Asker(session, timeout).ask_for_json("api/kernelspecs"), "kernelspecs")
     return sorted(map(_as_text, specs))[:_MOST_KERNELS] if isinstance(specs, dict) else []
 
 
 class Finding(Enum):
-    """What one look at a session found."""
+    """The finding of one look at a session."""
 
-    ALIVE = "its server"
-    ENDED = "a closed port of this very machine"
-    REPLACED = "another answer in its place, as JupyterHub or its proxy gives for one that has ended, or in trouble"
-    NOTHING = "no answer of its server, for whatever reason"
+    ALIVE = "its server answers"
+    ENDED = "its port is closed, and it is on this machine"
+    REPLACED = "JupyterHub or its proxy answers in its place: it has ended, or the proxy can't reach it at the moment"
+    NOTHING = "its server does not answer, for any reason"
 
 
 class Look(NamedTuple):
-    """One look at a session. ``status`` is None when nothing has changed since the look of that ``etag``."""
+    """One look at a session. ``status`` is None if nothing has changed since the look that had the same ``etag``."""
 
     finding: Finding
     status: SessionStatus | None = None
@@ -282,9 +290,10 @@ class Look(NamedTuple):
 
 
 def look_at(session: Session, timeout: float, etag: str = "", check: Callable[[], None] | None = None) -> Look:
-    """Look at a session once. Raises nothing: a session that does not answer within ``timeout`` is a finding.
+    """Look at a session once, and return the finding. No answer within ``timeout`` seconds is a finding, not an error.
 
-    ``etag`` is that of the last look. ``check`` is called meanwhile; a `SessionError` that it raises ends the call.
+    ``etag`` is that of the last look. ``check`` is called while it waits; a `SessionError` that it raises ends the
+    call.
     """
     try:
         answer = _Asker(session, timeout, check).ask_once("GET", "api/status", etag)
@@ -299,20 +308,20 @@ def look_at(session: Session, timeout: float, etag: str = "", check: Callable[[]
 
 
 def stop_server(session: Session, timeout: float, check: Callable[[], None] | None = None) -> bool:
-    """Do what `Session.stop` does. ``check`` is called meanwhile; what it raises ends the call."""
+    """Stop a server, as `Session.stop` does. ``check`` is called while it waits; its exception ends the call."""
     asker = _Asker(session, timeout, check)
     answer = asker.ask("POST", "api/shutdown")
     if answer.status in (401, 403) and session.hub_token not in (None, session.token):
-        session.token = session.hub_token  # nobody has looked yet which of the two opens it
+        session.token = session.hub_token  # it is not known yet which of the two opens the server
         answer = asker.ask("POST", "api/shutdown")
-    # Both a live server, to a wrong token, and JupyterHub, in place of one that is gone, answer a POST with 403 and a
-    # page. A GET tells them apart, and api needs no token.
+    # A POST gets 403 and a page from a live server if the token is wrong, and from JupyterHub if the server has ended.
+    # A GET of api tells the two apart, and it needs no token.
     if answer.is_gone or (answer.status == 403 and asker.ask("GET", "api").is_gone):
         return False
-    # A page with status 200 is somebody's login or error page; jupyter-server's own answer is empty.
+    # A page with status 200 is a login page or an error page; jupyter-server's own answer is empty.
     has_ended = answer.status in (200, 204) and not answer.is_page
     if answer.is_jupyterhubs or session.hub_token:
-        with suppress(SessionError):  # it is too late for that
+        with suppress(SessionError):  # raised by asker.check when the deadline has passed
             has_ended |= remove_server(session.url, session.hub_token or session.token, asker.check)
     if has_ended:
         return True
@@ -320,7 +329,7 @@ def stop_server(session: Session, timeout: float, check: Callable[[], None] | No
 
 
 def _refusal(session: Session, answer: "_Answer") -> SessionError:
-    """Return the error that says that an answer is not what was asked for."""
+    """Return the error for an answer that is not the expected one."""
     if answer.status in (401, 403):
         return WrongToken(
             f"The server does not accept this token: {session.url} (HTTP {answer.status}).",
@@ -334,7 +343,7 @@ def _refusal(session: Session, answer: "_Answer") -> SessionError:
 
 
 class _Asker:
-    """The requests of one call, under one deadline that holds whatever the server does."""
+    """The requests of one call, with one deadline that no server can exceed."""
 
     def __init__(self, session: Session, timeout: float, check: Callable[[], None] | None = None) -> None:
         if not timeout > 0:
@@ -345,9 +354,9 @@ class _Asker:
         self._also_check = check
 
     def ask(self, method: str, path: str) -> "_Answer":
-        """Return the first answer that says something; ask again while the network or a proxy is in trouble.
+        """Return the first answer that is not an error of a proxy; ask again while the network or a proxy fails.
 
-        One 503 with JupyterHub's page may be passing trouble of its proxy. When it stays, the server has ended.
+        A single 503 with JupyterHub's page may be a short failure of its proxy. If it stays, the server has ended.
         """
         began = time.monotonic()
         patience = min(_PATIENCE, self._timeout)
@@ -365,7 +374,7 @@ class _Asker:
             sleep_unless(min(1.0, began + patience - time.monotonic()), self.check)
 
     def ask_for_json(self, path: str) -> Any:
-        """Return what the server says there, None if it does not say that now. It is asked once."""
+        """Ask once, and return the JSON in the answer, or None if there is no such answer."""
         try:
             answer = self.ask_once("GET", f"{path}?no_track_activity=1")
         except SessionError:
@@ -373,7 +382,7 @@ class _Asker:
         return answer.json if answer.status == 200 else None
 
     def check(self) -> None:
-        """Raise what ends the call, if something does."""
+        """Raise the error that ends the call, if there is one."""
         if self._also_check is not None:
             self._also_check()
         if time.monotonic() >= self._deadline:
@@ -383,7 +392,7 @@ class _Asker:
             )
 
     def ask_once(self, method: str, path: str, etag: str = "") -> "_Answer":
-        """Return the first answer. ``etag`` is of one that is known: then 304 means that it has not changed."""
+        """Ask once, and return the answer. With the ``etag`` of an earlier answer, 304 means that nothing changed."""
         url = self._session.url
         try:
             with Client() as http:
@@ -412,7 +421,7 @@ class _Asker:
 
 
 def _body(response: requests.Response) -> bytes:
-    """Return the beginning of the body. A server that shuts down may cut it short; its status has said all by then."""
+    """Return the beginning of the body, or nothing if the server cuts it short while it shuts down."""
     try:
         return response.raw.read(_MAX_ANSWER, decode_content=True) or b""
     except NETWORK_ERRORS:
@@ -420,25 +429,25 @@ def _body(response: requests.Response) -> bytes:
 
 
 class _Answer:
-    """What an HTTP answer says about a session.
+    """The meaning of an HTTP answer for a session.
 
-    A session that has ended has others answer in its place (measured, JupyterHub 6.1). First the proxy says 503, with
-    JupyterHub's page; so it does in passing trouble. When JupyterHub has removed the route, it redirects a GET to
-    ``/hub/user/...`` (and one of a person who has no login to ``/hub/login``, which is no proof). Elsewhere 404, 410 or
-    424.
+    When a session has ended, JupyterHub answers in its place (measured, JupyterHub 6.1). First its proxy says 503 with
+    JupyterHub's page, which it also does for a short time when something fails. After JupyterHub has removed the route,
+    it redirects a GET to ``/hub/user/...``. (It redirects a GET without a login to ``/hub/login``, which proves
+    nothing.) Other systems say 404, 410 or 424.
     """
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status = status
         etag = headers.get("ETag", "")[: _MAX_ETAG + 1]
-        self.etag = etag if re.fullmatch(r'(W/)?"[!#-~]*"', etag) else ""  # as RFC 9110 has it: it will be sent back
-        # jupyter-server's empty answers are called HTML as well.
+        self.etag = etag if re.fullmatch(r'(W/)?"[!#-~]*"', etag) else ""  # only valid ones (RFC 9110): it is sent back
+        # jupyter-server's empty answers have the content type HTML as well.
         self.is_page = headers.get("Content-Type", "").lower().startswith("text/html") and bool(body.strip())
-        # A server of JupyterHub's own kind (jupyterhub-singleuser), which JupyterHub's API tokens open.
+        # The server is a jupyterhub-singleuser, which accepts API tokens of its JupyterHub.
         self.is_jupyterhubs = "X-JupyterHub-Version" in headers
         self.may_be_gone = status == 503 and (b"JupyterHub" in body or b"/hub/" in body)
         location = headers.get("Location", "")[:_MAX_LOCATION].partition("?")[0]
-        # A server that runs says 404 as well, with a page of its own, to an address that is not quite its own.
+        # A running server also says 404, with its own page, to an address that is almost its own.
         self.is_gone = (status in (302, 307) and "/hub/user/" in location) or (
             status in (404, 410, 424) and b"<title>Jupyter Server" not in body
         )
@@ -448,7 +457,7 @@ class _Answer:
             self.json = None
 
 
-_CLOSED_PORT = _Answer(410, {}, b"")  # on this very machine that is a server that has ended
+_CLOSED_PORT = _Answer(410, {}, b"")  # on this machine, a closed port means that the server has ended
 
 
 def _as_text(value: Any) -> str:

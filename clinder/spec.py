@@ -1,8 +1,8 @@
-"""What to launch: a repository, at a ref, of a provider; its launch link; the hub that a link names. No network.
+"""What to launch: a repository of a provider, at a ref; its launch link; and the hub in a launch link. No network.
 
 The encodings are those that BinderHub's repo providers decode (binderhub/repoproviders.py): a hub splits the raw path
-of the request at slashes, so what is one word for it must have its own slashes encoded. What the providers are, and how
-people write a repository, is `clinder.providers`' to know.
+of a request at slashes, so the slashes within one part must be encoded. The providers, and the forms in which people
+write a repository, are in `clinder.providers`.
 """
 
 import re
@@ -18,14 +18,14 @@ from clinder.providers import is_repository_host, provider_of, recognise
 from clinder.providers import provider_named as provider_named
 
 DEFAULT_HUB = "https://mybinder.org/"
-# What a shell completes an address to: hubs that anybody may use. clinder asks none of them by itself but the first.
+# Hubs that anybody may use, for completion in a shell. clinder itself uses only the first of them by default.
 PUBLIC_HUBS = (DEFAULT_HUB, "https://binder.projectpythia.org/")
 
 
 def check_url(url: str, name: str, *, secret: bool = False) -> str:
-    """Return url with a slash at its end; raise `UsageError` unless it is a plain http(s) address.
+    """Return a URL with a slash at its end. Raises `UsageError` unless it is a plain http(s) address.
 
-    ``name`` says what it should be, for the message. The message repeats the url unless that is or holds a ``secret``.
+    ``name`` is the noun for it in the message. The message repeats the URL, unless it may contain a ``secret``.
     """
     hint = "Expected an address like https://example.org/, of visible ASCII characters, without a query or fragment."
     try:
@@ -54,11 +54,13 @@ class _Spec(NamedTuple):
 
 
 class RepoSpec(_Spec):
-    """A repository as a hub names it: ``repo`` in the provider's own form (see `PROVIDERS`), at ``ref``.
+    """A repository of a provider at a ref: what a hub can launch.
 
-    ``ref`` is a branch (slashes are fine), a tag or a commit; HEAD is the default branch. Providers of DOIs and data
-    sets have no refs. A provider that clinder does not know is one of the hub's own, whose form the hub checks. Raises
-    `UsageError` for what no hub would understand.
+    ``repo`` has the form that the provider expects (see `PROVIDERS`). ``ref`` is a branch (it may contain slashes), a
+    tag or a commit; HEAD means the default branch. Providers of DOIs and data sets have no refs. ``provider`` may be
+    unknown to clinder; then the hub must know it, and checks ``repo``.
+
+    Raises `UsageError` for values that no hub would understand.
     """
 
     __slots__ = ()
@@ -73,9 +75,9 @@ class RepoSpec(_Spec):
     def parse(cls, text: str, ref: str | None = None, provider: str | None = None) -> "RepoSpec":
         """Return the spec of a repository as people write it.
 
-        ``text`` is a provider's own form (``org/repo``), a URL as it is in the browser's address line or as git clones
-        it, a launch link, or a DOI. A ref in the URL (``/tree/<ref>``) counts unless ``ref`` is given; a provider is
-        guessed unless ``provider`` is given. Raises `UsageError`.
+        ``text`` is a provider's own form (``org/repo``), a URL from a browser's address line, a URL for git clone, a
+        launch link, or a DOI. If ``ref`` is None, the ref in the URL (``/tree/<ref>``) counts. If ``provider`` is None,
+        it is recognised from the text. Raises `UsageError`.
         """
         text = text.strip()
         provider = provider_named(provider) if provider else None
@@ -90,7 +92,7 @@ class RepoSpec(_Spec):
 
     @property
     def path(self) -> str:
-        """``<provider>/<spec>``, encoded: what follows ``build/`` and ``v2/`` in a hub's URLs."""
+        """The encoded ``<provider>/<spec>``, which follows ``build/`` or ``v2/`` in a hub's URLs."""
         provider = provider_of(self.provider)
         repo = quote(self.repo, safe="" if provider.url_encode else "/")
         ref = f"/{quote(self.ref, safe='/')}"
@@ -132,14 +134,14 @@ def _check_ref(ref: str, provider: str) -> None:
 
 
 def _is_plain(text: str) -> bool:
-    """Tell whether text can go into a URL and onto a terminal: nothing invisible, and no path to somewhere else."""
+    """Tell whether text is safe in a URL and on a terminal: no blanks, no control characters, no "." or ".." parts."""
     if re.search(r"[\s\x00-\x20\x7f-\xa0\ud800-\udfff]", text):
         return False
     return not {".", ".."} & set(text.split("/"))
 
 
 def same_repository(one: RepoSpec, other: RepoSpec) -> bool:
-    """Tell whether two specs name one repository, however each is written; the case of letters makes no difference."""
+    """Tell whether two specs name the same repository. Different URLs of it and the case of letters do not matter."""
 
     def key(spec: RepoSpec) -> tuple[str, str]:
         if spec.provider == "git":
@@ -163,7 +165,7 @@ def parse_path(path: str) -> RepoSpec:
     parts = spec.split("/")
     words = len(parts) if not declared.has_ref else 1 if declared.url_encode else 2
     if name == "git" and re.fullmatch(r"https?%3A|https?:", parts[0], re.IGNORECASE):
-        words = max(3, len(parts) - 1)  # a URL of which not all slashes are encoded, as in the links of Jupyter Book
+        words = max(3, len(parts) - 1)  # a URL in which not all slashes are encoded, as in Jupyter Book's links
     repo, ref = "/".join(parts[:words]), "/".join(parts[words:])
     return RepoSpec(unquote(repo), unquote(ref) or "HEAD", name)
 
@@ -171,8 +173,8 @@ def parse_path(path: str) -> RepoSpec:
 def parse_hub(text: str) -> tuple[str, RepoSpec | None]:
     """Return a hub's URL, and the spec if text is a launch link (``https://hub/v2/gh/org/repo/ref?urlpath=...``).
 
-    A badge in Markdown counts as the link behind it. What a link says beyond that (urlpath, filepath, labpath) is about
-    the browser and is left out. Raises `UsageError`, with what was probably meant.
+    For a badge in Markdown, this is the link of the badge. The query of a link (urlpath, filepath, labpath) is for a
+    browser, and is ignored. Raises `UsageError`; its hint says what the person probably meant.
     """
     address = check_length(_address(text), "a BinderHub's URL")
     if (meant := _meant_hub(address)) and not is_repository_host(meant):
@@ -191,9 +193,9 @@ def parse_hub(text: str) -> tuple[str, RepoSpec | None]:
 
 
 def _meant_hub(address: str) -> str:
-    """Return the URL that was meant by an address whose scheme is missing or misspelled; nothing if it has a good one.
+    """Return the probable URL for an address whose scheme is missing or misspelled; empty if it has a valid scheme.
 
-    A word that looks like mybinder.org's name counts as one.
+    For a word that looks like mybinder, return mybinder.org's URL.
     """
     if re.fullmatch(r"(localhost|127\.0\.0\.1)(:\d+)?(/[!-~]*)?", address):
         return f"http://{address}"
@@ -207,7 +209,7 @@ def _meant_hub(address: str) -> str:
 
 
 def _linked_spec(text: str) -> RepoSpec | None:
-    """Return what a launch link to a known provider launches; None if text is no such link."""
+    """Return the spec in a launch link, if its provider is known; None if text is no such link."""
     address = _address(text)
     if not re.match("https?://", address) or is_repository_host(address):
         return None
@@ -216,18 +218,18 @@ def _linked_spec(text: str) -> RepoSpec | None:
 
 
 def _address(text: str) -> str:
-    """Return an address without query and fragment: of a badge in Markdown the one that it links to."""
+    """Return an address without query and fragment; for a badge in Markdown, the address that it links to."""
     text = text.strip()
     badge = re.fullmatch(r"\[?!\[[^]]*\]\([^)]*\)\]\(([^)\s]*)\)", text)
     return re.split(r"[?#]", badge[1] if badge else text, maxsplit=1)[0]
 
 
-# A launch link; the endpoint of builds, which people copy from tools; a link of the first Binder.
+# A launch link; the URL of a build stream, which people copy from tools; a link of the first Binder.
 _LINK = re.compile(rf"/v2/|/build/(?=(?:{'|'.join(PROVIDERS)})/)|(?<=//mybinder\.org)/repo/")
 
 
 def _split_link(address: str) -> tuple[str, str] | None:
-    """Return the hub of a launch link, and what is to be launched: ``<provider>/<spec>``; None if this is no link."""
+    """Return the hub and the ``<provider>/<spec>`` of a launch link; None if the address is no launch link."""
     if re.search(r"/badge(_logo)?\.svg$", address):
         raise UsageError(
             f"That is the picture of a badge: {quote_text(address)}", "Expected the link that the badge leads to."

@@ -1,4 +1,4 @@
-"""A BinderHub for tests of programs that use one: a script says what it answers, and it tells what it was asked.
+"""A BinderHub for tests of programs that use clinder. A script sets its answers, and it records the requests.
 
 >>> from clinder import BinderHub, RepoSpec
 >>> from clinder.testing import READY, FakeHub
@@ -9,8 +9,9 @@
 0
 [True]
 
-It serves on raw sockets of this machine (IPv4 loopback), so that a fault is a real one, and needs the standard library
-alone. Its servers know ``api/status`` and ``api/shutdown``: they run no code. Those of `clinder.EmbeddedHub` do.
+It uses raw sockets on this machine (IPv4 loopback), so that its faults are those of a real network. It needs only the
+standard library. Its servers answer ``api/status``, ``api/shutdown`` and some more, and run no code; the servers of
+`clinder.EmbeddedHub` do.
 """
 
 import json
@@ -28,7 +29,7 @@ from typing import Any, NamedTuple, TypeVar
 __all__ = ["READY", "Answer", "Exchange", "FakeHub", "FakeServer", "Request"]
 
 READY: Mapping[str, Any] = {"phase": "ready", "message": "server running\n"}
-"""The event with which a launch ends well. A ``ready`` without a url and a token gets those of a new server."""
+"""The event of a successful launch. A ``ready`` without a url and a token gets those of a new server."""
 
 
 class Request(NamedTuple):
@@ -40,9 +41,9 @@ class Request(NamedTuple):
 
 
 class FakeServer:
-    """A Jupyter Server that a `FakeHub` launched: its ``url``, its ``token``, and whether it was ``stopped``.
+    """A Jupyter Server that a `FakeHub` has launched: its ``url``, its ``token``, and whether it was ``stopped``.
 
-    ``status`` is what it says to ``api/status``, and ``answers`` what it says elsewhere, by the path below its URL.
+    ``status`` is its answer to ``api/status``. ``answers`` has its other answers, by the path below its URL.
     """
 
     def __init__(self, url: str, token: str) -> None:
@@ -72,11 +73,11 @@ class Exchange:
         self.closed_after_ready: Future[bool | None] | None = None
 
     def send(self, data: bytes) -> None:
-        """Send bytes as they are."""
+        """Send bytes unchanged."""
         self.connection.sendall(data)
 
     def stream(self, *, chunked: bool = True, kind: str = "text/event-stream", more: str = "") -> None:
-        r"""Send the header of an event stream; ``more`` is further lines of it, each with its ``\r\n``."""
+        r"""Send the header of an event stream. ``more`` has further header lines, each with its ``\r\n``."""
         self.chunked = chunked
         framing = "Transfer-Encoding: chunked\r\n" if chunked else "Connection: close\r\n"
         self.send(f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{framing}{more}\r\n".encode())
@@ -91,31 +92,31 @@ class Exchange:
         self.chunk(f"data: {json.dumps({**content, **more})}\n\n".encode())
 
     def ready(self, message: str = "server running\n", **more: Any) -> None:
-        """Launch a server and send its event; ``more`` adds fields, or replaces them."""
+        """Launch a server and send its ``ready`` event. ``more`` adds or replaces fields."""
         server = self.hub.launch()
         server.token = more["token"] if isinstance(more.get("token"), str) else server.token
         self.closed_after_ready = self.hub.expect_close()
         self.event("ready", message, **{"url": server.url, "token": server.token, "image": "im/age:1", **more})
 
     def end(self) -> None:
-        """End the stream as HTTP has it."""
+        """End the stream regularly, with the last chunk of HTTP."""
         if self.chunked:
             self.send(b"0\r\n\r\n")
 
     def reset(self) -> None:
-        """End the connection as a crash does."""
+        """Reset the connection, as after a crash of the hub."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
 
     def page(self, status: str, body: str = "", kind: str = "text/html", more: str = "") -> None:
-        """Answer with something that is no stream; ``status`` is its code and reason: ``"404 Not Found"``."""
+        """Send an answer that is no stream. ``status`` is its code and reason: ``"404 Not Found"``."""
         self.send(
             f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body.encode())}\r\n"
             f"Connection: close\r\n{more}\r\n{body}".encode()
         )
 
     def wait_for_close(self, seconds: float = 30) -> bool:
-        """Return whether the client closed the connection within so many seconds, and record it after a ``ready``."""
+        """Return whether the client closes the connection within so many seconds, and record it after a ``ready``."""
         self.connection.settimeout(seconds)
         try:
             closed = self.connection.recv(1) == b""
@@ -125,7 +126,7 @@ class Exchange:
         return closed
 
     def record_close(self, closed: bool | None) -> None:
-        """Record for the hub's ``closed_after_ready``, once, what the client did; None when nobody looked."""
+        """Record whether the client closed the stream, for the hub's ``closed_after_ready``; None if not checked."""
         if self.closed_after_ready and not self.closed_after_ready.done():
             self.closed_after_ready.set_result(closed)
 
@@ -136,18 +137,16 @@ _Hub = TypeVar("_Hub", bound="FakeHub")
 
 
 class FakeHub:
-    """A context manager that serves until its end; ``url`` is the hub's.
+    """A hub that runs as long as its ``with`` block, at the URL ``url``.
 
-    Each answer of the script is for one request for a build stream, in their order; the last one is for all that
-    follow, and without a script each launch is ready at once. An answer is a list of events, each a dict as BinderHub
-    sends it, or for everything else a function that gets the `Exchange`. An exception in a function comes out of the
-    block at its end.
+    Each answer of the script is for one request for a build stream, in their order. The last answer is for all further
+    requests. Without a script, each launch is ready at once. An answer is a list of events, each a dict as BinderHub
+    sends it. For other answers, it is a function that gets the `Exchange`. An exception in such a function is raised at
+    the end of the block.
 
-    ``requests`` has all requests, ``builds`` those for a build stream, and ``servers`` each server that was launched.
-    ``closed_after_ready`` says of each ``ready`` after which an answer waited (a list does) whether the client closed
-    the stream then: BinderHub launches again for one that does not, and reconnects. It waits until that is known.
-    ``session`` and ``active_hosts``, if set, answer instead of the servers, and a request for ``/active_hosts`` (of a
-    federation).
+    ``requests`` has all requests, ``builds`` has the requests for a build stream, and ``servers`` has the launched
+    servers. ``session``, if set, answers all requests to servers; ``active_hosts``, if set, answers ``/active_hosts``
+    (of a federation).
     """
 
     def __init__(self, *script: Answer | Iterable[Mapping[str, Any]]) -> None:
@@ -178,18 +177,22 @@ class FakeHub:
             raise self._errors[0]
 
     def die(self) -> None:
-        """Refuse connections from now on."""
+        """Accept no connections from now on."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # close() alone would leave the accept() in the other thread
         self._listener.close()
 
     @property
     def closed_after_ready(self) -> list[bool]:
-        """For each ``ready`` after which an answer waited: whether the client closed the stream."""
+        """For each ``ready``: whether the client closed the stream. This waits until it is known.
+
+        A client must close it, because BinderHub launches a second server for a client that reconnects. A ``ready``
+        counts if its answer is a list, or a function that calls `Exchange.wait_for_close`.
+        """
         return [closed for one in self._closes if (closed := one.result()) is not None]
 
     def expect_close(self) -> "Future[bool | None]":
-        """Return what tells later whether a client closed its stream."""
+        """Return a future that will tell whether the client closed its stream."""
         self._closes.append(Future())
         return self._closes[-1]
 
@@ -201,16 +204,16 @@ class FakeHub:
         return server
 
     def reach(self, name: str) -> None:
-        """Say from within an answer that it has come this far."""
+        """Note, in an answer, that it has reached a point of this name."""
         self.reached.setdefault(name, threading.Event()).set()
 
     def wait_until(self, name: str, seconds: float = 20) -> None:
-        """Wait until an answer has said that by `reach`. Raises `TimeoutError`."""
+        """Wait until an answer has called `reach` with this name. Raises `TimeoutError`."""
         if not self.reached.setdefault(name, threading.Event()).wait(seconds):
             raise TimeoutError(f"never reached: {name}")
 
     def server_at(self, path: str) -> FakeServer | None:
-        """Return the server that a request for this path is for."""
+        """Return the server that this path belongs to; None if there is none."""
         return next((one for one in self.servers if f"{self.url}{path[1:]}".startswith(one.url)), None)
 
     def _serve(self) -> None:
@@ -220,7 +223,7 @@ class FakeHub:
             except OSError:
                 if self._listener.fileno() < 0:
                     return
-                continue  # a client that left during its handshake
+                continue  # the client has left during its handshake
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
@@ -230,7 +233,7 @@ class FakeHub:
                 if request is not None:
                     self._choose_and_run(Exchange(self, connection, request))
             except ConnectionError:
-                pass  # the client had enough, as it may
+                pass  # the client has left
             except Exception as error:  # noqa: BLE001  (the test's own, raised where the test sees it)
                 if not isinstance(error, OSError) or connection.fileno() >= 0:  # reset() closed it
                     self._errors.append(error)
@@ -252,7 +255,7 @@ class FakeHub:
         return self.session or self._answer_for_a_server
 
     def _answer_for_a_server(self, exchange: Exchange) -> None:
-        """Answer as Jupyter Server does, and for one that has ended as JupyterHub does in its place."""
+        """Answer as Jupyter Server does; for a server that was stopped, as JupyterHub does."""
         request = exchange.request
         server = self.server_at(request.path)
         if server is None:
@@ -270,7 +273,7 @@ class FakeHub:
             self._answer_with_json(exchange, server)
 
     def _answer_with_json(self, exchange: Exchange, server: FakeServer) -> None:
-        """Answer with what the server has to say there, and with 304 to a client that knows it."""
+        """Answer with the server's JSON for this path, or with 304 to a client that has it."""
         path = exchange.request.path.partition("?")[0]
         answers = {"api/status": server.status, **server.answers}
         found = next((answer for end, answer in answers.items() if path.endswith(f"/{end}")), None)
@@ -286,7 +289,7 @@ class FakeHub:
 
 
 def _events(events: Iterable[Mapping[str, Any]]) -> Answer:
-    """Return the answer that sends these events, and after ``ready`` or ``failed`` waits for the client to leave."""
+    """Return an answer that sends these events, and after ``ready`` or ``failed`` waits for the client to leave."""
     script = [dict(event) for event in events]
     last = script[-1].get("phase") if script else None
 
@@ -306,7 +309,7 @@ def _events(events: Iterable[Mapping[str, Any]]) -> Answer:
 
 
 def _read(connection: socket.socket) -> Request | None:
-    """Read one request, body included; None when the client leaves before its end."""
+    """Read one request with its body; return None if the client leaves before its end."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = connection.recv(65536)

@@ -1,6 +1,6 @@
-"""What is known of a session while it is used: that it is lost, what has ended it, and whether it was used at all.
+"""Judge looks at a session in use: whether it is lost, what most likely ended it, and whether it was used at all.
 
-Nothing here talks to a session: looks go in (`clinder.session.look_at`) and a judgement comes out. Time is an argument.
+This module does not talk to a session: the looks (`clinder.session.look_at`) and the time are arguments.
 """
 
 from contextlib import suppress
@@ -10,17 +10,20 @@ from typing import NamedTuple
 from clinder.duration import describe_duration
 from clinder.session import Finding, Look, MemoryStatus, SessionStatus
 
-_MOMENT = 1.0  # seconds of activity that a server may have had by itself when it began
-_NEARLY_FULL = 0.75  # of the memory: what was read last may be 20 s old
-_IDLE_ENOUGH = 300.0  # seconds without activity, after which a hub may cull; mybinder.org does after 600
+_MOMENT = 1.0  # seconds; later activity than this after the start was a user's
+_NEARLY_FULL = 0.75  # a share of the memory. It is not near 1, because the last value may be 20 s old
+_IDLE_ENOUGH = 300.0  # seconds without activity, after which a hub may cull; mybinder.org culls after 600
 
 
 class WatchPolicy(NamedTuple):
-    """How often a session is looked at, and when it is lost. In seconds.
+    """How often to look at a session, and when it counts as lost. All values are seconds.
 
-    ``interval`` lies between two looks, ``doubt`` when the last one did not find the session; one look takes no longer
-    than ``timeout``. ``patience`` is how long a hub may answer in a session's place: a proxy that was restarted does
-    that as well, until the hub has told it of the sessions that run. ``silence`` is how long there may be no answer.
+    - ``interval``: the time between two looks
+    - ``doubt``: the same, after a look that did not find the session
+    - ``timeout``: the longest time of one look
+    - ``patience``: how long a hub may answer in a session's place. A restarted proxy does that for a short time, until
+      JupyterHub has told it which sessions run.
+    - ``silence``: how long a session may not answer at all
     """
 
     interval: float = 20.0
@@ -31,7 +34,7 @@ class WatchPolicy(NamedTuple):
 
 
 class LastSeen(NamedTuple):
-    """What was seen of a session at last: its ``status``, how many seconds ago, and how long it had been idle then."""
+    """The last ``status`` of a session, how many seconds ago it was read, and how many it had been idle then."""
 
     status: SessionStatus
     seconds_ago: float = 0.0
@@ -46,36 +49,39 @@ class LastSeen(NamedTuple):
 class Watch:
     """Judges the looks at one session: whether it is lost, and when to look again.
 
-    ``loss`` says how it was lost, in a clause; it is empty as long as the session is not lost. It is, when two looks in
-    a row find its port closed, when a hub answers in its place for too long, when it does not answer for much longer,
-    or when its server was started anew: then the kernels are gone, though the address is the same.
+    ``loss`` is a clause that says how the session was lost, or empty. A session is lost in any of these cases:
+
+    - Two looks in a row find its port closed.
+    - A hub answers in its place for longer than the policy's ``patience``.
+    - It does not answer for longer than the policy's ``silence``.
+    - Its server was started again: the address is the same, but the kernels are gone.
     """
 
     def __init__(self, policy: WatchPolicy, now: float) -> None:
         self.loss = ""
         self.etag = ""  # of the last look
-        self.peak: MemoryStatus | None = None  # of all looks
+        self.peak: MemoryStatus | None = None  # the largest use of memory in all looks
         self._policy = policy
         self._status: SessionStatus | None = None
         self._seen_at = self._active_at = now
         self._finding = Finding.ALIVE
-        self._found_at = now  # when the first look in a row found that
+        self._found_at = now  # when a look first had the present finding
 
     def last_seen(self, now: float) -> LastSeen | None:
-        """Return what was seen at last, None if nothing ever was."""
+        """Return the last status and its age; None if no look has found the session."""
         if self._status is None:
             return None
         return LastSeen(self._status, now - self._seen_at, self._seen_at - self._active_at)
 
     @property
     def is_unused(self) -> bool:
-        """Whether the session is there, and nobody has ever used it."""
+        """Whether the session runs and was never used."""
         return self._finding is Finding.ALIVE and self._status is not None and not was_used(self._status)
 
     def known(self, look: Look) -> SessionStatus | None:
-        """Return what is known of a session that a look found, if its kernels and memory are to be asked for.
+        """Return the status so far, if the kernels and the memory should be asked for; else None.
 
-        Else None: in an idle session they stay as they are.
+        In an idle session they do not change, so they are not asked for again.
         """
         before = self._status
         if look.status is None:
@@ -83,7 +89,7 @@ class Watch:
         return look.status if before is None else look.status._replace(running=before.running, memory=before.memory)
 
     def note(self, look: Look, now: float) -> float:
-        """Note a look, and return after how many seconds to look again."""
+        """Note a look, and return the seconds until the next one."""
         is_again = look.finding is self._finding
         if not is_again:
             self._finding, self._found_at = look.finding, now
@@ -98,14 +104,14 @@ class Watch:
         return self._policy.doubt
 
     def _note_alive(self, look: Look, now: float) -> None:
-        """Note that it lives; a look without a status found that nothing had changed."""
+        """Note a look that found the session. If the look has no status, nothing has changed."""
         before, status = self._status, look.status or self._status
         self._seen_at, self.etag, self._status = now, look.etag, status
         self._note_memory(status)
         if status is None or before is None:
             self._active_at = now
         elif before.started != status.started:
-            self._status = before  # that one was lost
+            self._status = before  # the status of the lost server
             self.loss = "the session's server was started anew"
         elif before.last_activity != status.last_activity or LastSeen(status).is_busy:
             self._active_at = now
@@ -117,19 +123,19 @@ class Watch:
 
 
 def was_used(status: SessionStatus) -> bool:
-    """Tell whether anybody has ever used a session: whether it has kernels, or was active after its start.
+    """Tell whether a session was ever used: it has kernels, or it was active after its start.
 
-    For a server that does not say when it started or was active the answer is yes.
+    Return True also for a server that does not report when it started or was active.
     """
     if status.kernels:
         return True
-    with suppress(ValueError, TypeError):  # no time; one with a zone and one without
+    with suppress(ValueError, TypeError):  # no time; or a time with a zone and one without
         return (_parse(status.last_activity) - _parse(status.started)).total_seconds() > _MOMENT
     return True
 
 
 def unused(here: str) -> str:
-    """Say that nobody used a session, and why that may be; ``here`` is where the command ran: "this machine"."""
+    """Return the warning about an unused session. ``here`` is where the command ran, for example "this machine"."""
     return (
         "The session was not used: no kernel was started on it.\n"
         "MyST takes the outputs of unchanged code from its cache (myst clean --execute). Tools that start kernels of "
@@ -143,7 +149,7 @@ def _parse(time: str) -> datetime:
 
 
 def likely_end(seen: LastSeen | None = None) -> str:
-    """Say what has most likely ended a session that is gone, from what was seen of it, if anything: whole sentences."""
+    """Return sentences about what most likely ended a lost session. ``seen`` is its last status, if there is one."""
     if seen is None:
         return "It ran out of memory, was idle for so long that the hub culled it, or was stopped by the hub."
     ago, memory = describe_duration(seen.seconds_ago), seen.status.memory
@@ -158,12 +164,12 @@ def likely_end(seen: LastSeen | None = None) -> str:
 
 
 def is_nearly_full(memory: MemoryStatus) -> bool:
-    """Tell whether so little memory was left that the next cell may have taken it."""
+    """Tell whether the next cell may have used up the memory."""
     return memory.limit is not None and memory.used >= _NEARLY_FULL * memory.limit
 
 
 def memory_use(memory: MemoryStatus) -> str:
-    """Return how much memory is used of how much, in words."""
+    """Return the used memory and its limit, in words: "1.9 of 2.0 GB"."""
     used = _gigabytes(memory.used)
     return f"{used} of {_gigabytes(memory.limit)} GB" if memory.limit else f"{used} GB"
 

@@ -1,19 +1,20 @@
-"""The kernels of a session, offered to tools that start kernels by their kernelspecs, as if they were on this machine.
+"""Offer the kernels of a session to tools that start kernels, as if they were kernels of this machine.
 
-A tool (nbconvert, papermill, ...) finds kernelspecs in a directory of JUPYTER_PATH and starts what they name: here a
-bridge, a process that starts a kernel in the session and carries messages both ways. The modules:
+A tool (nbconvert, papermill, ...) finds kernelspecs in a directory of JUPYTER_PATH, and starts the command that a
+kernelspec names. Here the command is a bridge: a process that starts a kernel in the session and forwards messages in
+both directions. The modules:
 
-    specs       which kernels there are, under which names; the directory of kernelspecs
-    process     a bridge's process: its arguments, its signals, and the end of the tool
-    bridge      what becomes of each message, and the kernel's start and end
-    link        the connections to the kernel, one after the other, and what a break has lost
-    ports       this side: the ZeroMQ sockets that a tool connects to
-    channels    that side: the websocket of the session's kernel
-    wire        a message as bytes on either side; pure
-    questions   what a tool has asked and what was answered; pure
-    remote      the session's kernels over its REST API
-    roll        what bridges leave for ``run`` to read: which of them run, and what went wrong
-    tasks       two ways to wait
+- specs: the names of the kernels, and the directory of kernelspecs
+- process: a bridge's process: its arguments, its signals, and the end of the tool
+- bridge: forwards each message, and starts and ends the kernel
+- link: the connections to the kernel, one after the other, and the messages that a break has lost
+- ports: the tool's side: the ZeroMQ sockets that a tool connects to
+- channels: the session's side: the websocket of the session's kernel
+- wire: a message as bytes on either side; pure functions
+- questions: the requests of a tool and their answers; no I/O
+- remote: the session's kernels over its REST API
+- roll: files from which ``clinder run`` reads which bridges run, and what went wrong
+- tasks: two ways to wait
 """
 
 import os
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
     from clinder.session import Session
 
 _LOOK_EVERY = 1.0  # seconds
-_START_TIME = 120.0  # seconds in which a kernel may still come up whose bridge was killed
+_START_TIME = 120.0  # seconds in which a kernel may still start after its bridge was killed
 
 
 def check_installed() -> None:
-    """Raise `UsageError` when the libraries of the extra are not installed."""
+    """Raise `UsageError` if the libraries of the extra ``clinder[kernels]`` are not installed."""
     if missing := [name for name in ("websockets", "zmq") if find_spec(name) is None]:
         raise UsageError(
             f"--kernels needs {' and '.join(missing)}, which this Python has not.",
@@ -52,12 +53,13 @@ def offered_kernels(
     warn: Callable[[str], None],
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[dict[str, str]]:
-    """Offer the session's kernels to commands that get the environment variables which the block is given.
+    """Offer the session's kernels to commands, as long as the block runs.
 
-    ``project`` is the directory here that the session's root is a copy of: a kernel starts in the directory there that
-    its tool's has here. ``note`` is told what is offered, ``warn`` what went wrong with a kernel, at the end. The
-    variables are beside `Session.env`, which the commands need too. ``check`` is called while the session is asked;
-    what it raises ends that. Raises `SessionError` when the session does not say which kernels it has.
+    Yield environment variables. The commands need them, and those of `Session.env`. ``project`` is the directory on
+    this machine whose copy is the session's root: a kernel starts in the session's directory that corresponds to the
+    working directory of its tool. ``note`` is called with lines about the offered kernels, and ``warn`` at the end with
+    lines about failures. ``check`` is called while the session is asked; its exception ends that. Raises `SessionError`
+    if the session does not say which kernels it has.
     """
     from clinder.kernels import roll
     from clinder.kernels.remote import Remote
@@ -84,7 +86,7 @@ def offered_kernels(
 
 @contextmanager
 def _cleaning(remote: "Remote", home: Path) -> Iterator[None]:
-    """End the kernels in the session whose bridges were killed, as long as the block runs."""
+    """As long as the block runs, end the kernels in the session whose bridges were killed."""
     from clinder.kernels import roll
 
     ended = threading.Event()
@@ -92,7 +94,7 @@ def _cleaning(remote: "Remote", home: Path) -> Iterator[None]:
     def look() -> None:
         while not ended.wait(_LOOK_EVERY):
             for entry in roll.abandoned(home):
-                with suppress(SessionError, OSError):  # the next time, or with the whole session
+                with suppress(SessionError, OSError):  # it is tried again, or the kernel ends with the session
                     if remote.end_at(entry.path) or entry.age > _START_TIME:
                         roll.leave(home, entry.name)
 

@@ -1,7 +1,7 @@
-"""What becomes of each message: a kernel as a tool sees it, and the kernel in the session that does its work.
+"""Forward the messages between a tool and a kernel in the session.
 
-It starts the kernel in the session and ends it, answers what is not the kernel's to answer (interrupts, the shutdown,
-subscriptions), and ends when the kernel does. It knows nothing of the process that it runs in.
+A bridge starts the kernel in the session, and ends it. It answers requests for an interrupt, a shutdown and a
+subscription itself. It ends when the kernel ends. It does not know the process in which it runs.
 """
 
 import asyncio
@@ -18,22 +18,22 @@ from clinder.kernels.remote import Remote, RunningKernel
 from clinder.kernels.tasks import first_of, in_thread
 from clinder.kernels.wire import Malformed, Message, load_object
 
-_END_TIMEOUT = 4.0  # seconds; a tool kills a kernel that has not ended after five (jupyter_client, shutdown_wait_time)
+_END_TIMEOUT = 4.0  # seconds; a tool kills a kernel after five (jupyter_client, shutdown_wait_time)
 
-# What jupyter-server writes in place of outputs (services/kernels/connection/channels.py, _limit_rate).
+# jupyter-server writes these words in place of outputs (services/kernels/connection/channels.py, _limit_rate).
 _LIMITS = ("IOPub data rate exceeded", "IOPub message rate exceeded")
 _MAX_NOTICE = 2000  # bytes
 
 
 class _Request(NamedTuple):
-    """A request of the tool that is answered here, and who gets the answer."""
+    """A request of the tool that the bridge answers, and the identities of the client that gets the answer."""
 
     identities: Sequence[bytes]
     message: Message
 
 
 class Bridge:
-    """A kernel called ``kernel_name`` for a tool that works in ``directory``, a path below the session's root."""
+    """A kernel called ``kernel_name`` for a tool that runs in ``directory``, a path below the session's root."""
 
     def __init__(
         self, ports: Ports, remote: Remote, kernel_name: str, directory: str, tell: Callable[[str], None]
@@ -49,14 +49,14 @@ class Bridge:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Serve until the tool wants no more. Raises `SessionError` when the kernel died, or can't be reached."""
+        """Serve the tool until it asks for the end. Raises `SessionError` if the kernel dies or can't be reached."""
         forwards = [self._forward(channel) for channel in ("shell", "control", "stdin")]
         await first_of(self._ports.beat(), self._welcome(), self._serve_kernel(), *forwards)
 
     async def end(self) -> bool:
-        """End the kernel, and confirm that if the tool has asked for it; return whether the kernel is known to be gone.
+        """End the kernel, and confirm the end if the tool has asked for it. Return whether it has certainly ended.
 
-        It takes no longer than a tool waits.
+        This takes five seconds at most, because tools do not wait for longer.
         """
         is_gone = False
         with suppress(SessionError, asyncio.TimeoutError):
@@ -69,14 +69,14 @@ class Bridge:
 
     def _end_kernel(self) -> bool:
         if self._kernel is None:
-            return self._remote.end_at(self.path)  # if there was none, it may still come up
+            return self._remote.end_at(self.path)  # if there is none, it may still start
         self._remote.end(self._kernel.session_id)
         return True
 
     def begin_interrupt(self, request: _Request | None = None) -> None:
-        """Interrupt the kernel if there is one, and answer the request if it was one. Returns at once."""
+        """Interrupt the kernel, if there is one, and then answer the request, if there is one. Return at once."""
         task = asyncio.ensure_future(self._interrupt(request))
-        self._tasks.add(task)  # asyncio itself keeps no task
+        self._tasks.add(task)  # asyncio itself keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
 
     async def _interrupt(self, request: _Request | None) -> None:
@@ -95,14 +95,14 @@ class Bridge:
         await self._ports.reply(request.message.channel, request.identities, parts)
 
     async def _welcome(self) -> None:
-        """Tell each client that subscribes to iopub that it hears now (Jupyter Enhancement Proposal 65)."""
+        """Tell each client that subscribes to iopub that its subscription works (Jupyter Enhancement Proposal 65)."""
         while True:
             topic = await self._ports.subscription()
             content = json.dumps({"subscription": topic.decode("utf-8", "replace")})
             await self._ports.publish([new_header("iopub_welcome"), b"{}", b"{}", content.encode()], topic)
 
     async def _forward(self, channel: str) -> None:
-        """Forward what the tool sends on a channel, until it wants the kernel to end."""
+        """Forward the messages of the tool on a channel, until it asks for the shutdown."""
         while True:
             identities, parts = await self._ports.receive(channel)
             message = Message(channel, parts)
@@ -119,7 +119,7 @@ class Bridge:
                 await self._link.send(message, identities)
 
     async def _serve_kernel(self) -> None:
-        """Start the kernel and bring what it sends to the tool."""
+        """Start the kernel, and forward its messages to the tool."""
         self._kernel = await in_thread(self._remote.start, self._kernel_name, self.path)
         await first_of(self._deliver(self._kernel.id), self._link.watch(self._kernel.id))
 
@@ -133,7 +133,7 @@ class Bridge:
 
 
 def _check(message: Message) -> None:
-    """Raise `SessionError` if jupyter-server says that the kernel died, or that it holds outputs back."""
+    """Raise `SessionError` if jupyter-server says that the kernel died, or that it drops outputs."""
     kind, content = message.header.get("msg_type", ""), message.parts[3]
     if kind == "status" and load_object(content).get("execution_state") in ("restarting", "dead"):
         raise SessionError("it died in the session. Most often that is for lack of memory.")

@@ -1,7 +1,7 @@
-"""The side of a kernel that the session has: one websocket to Jupyter Server, from its opening to its end.
+"""The session's side of a kernel: one websocket to Jupyter Server, from its opening to its end.
 
-The library bounds the size of a message and of what waits to be read, and finds out by pings that the other end is
-gone. A redirect is not followed: it could carry the token to another origin.
+The library websockets limits the size of a message and of unread data, and finds out by pings if the server is gone. A
+redirect is not followed, because it could send the token to another origin.
 """
 
 import asyncio
@@ -26,16 +26,16 @@ from clinder.session import Session
 
 MAX_MESSAGE = 1 << 28  # bytes
 _PING_EVERY = 20.0  # seconds
-_PING_TIMEOUT = 40.0  # a server that is busy with a large output answers late
+_PING_TIMEOUT = 40.0  # seconds; a server that is busy with a large output answers late
 _TOO_BIG = 1009  # RFC 6455, 7.4.1
 
-# Its debug messages have the headers in them, and so the token.
+# The debug messages of websockets contain the headers, and so the token.
 _SILENT = logging.Logger("clinder.kernels", logging.CRITICAL + 1)
 _SILENT.addHandler(logging.NullHandler())
 
 
 class Broken(Exception):
-    """The connection could not be opened, or ended. ``is_final``: so it would the next time."""
+    """The connection could not be opened, or has ended. ``is_final``: the next one would end in the same way."""
 
     def __init__(self, reason: str, *, is_final: bool = False) -> None:
         super().__init__(reason)
@@ -56,9 +56,9 @@ class Channels:
 
     @classmethod
     async def open(cls, session: Session, kernel: str, key: str, timeout: float) -> "Channels":
-        """Connect to a kernel. For the same ``key`` the server keeps what the kernel sends between two connections.
+        """Connect to a kernel. Raises `Broken`.
 
-        Raises `Broken`.
+        Between two connections with the same ``key``, the server keeps the messages of the kernel.
         """
         address = f"{session.url}api/kernels/{kernel}/channels?session_id={key}"
         try:
@@ -85,14 +85,14 @@ class Channels:
         return cls(connection)
 
     async def send(self, message: Message) -> None:
-        """Send a message. Raises `Broken` when it may not have arrived."""
+        """Send a message. Raises `Broken` if it may not have arrived."""
         try:
             await self._connection.send(pack(message, self._connection.subprotocol))
         except ConnectionClosed as error:
             raise _broken(error) from None
 
     async def messages(self) -> AsyncIterator[Message]:
-        """Yield what comes. Raises `Broken` at the end, and `Malformed`."""
+        """Yield the messages that come. Raises `Broken` at the end of the connection, and `Malformed`."""
         try:
             while True:
                 data = await self._connection.recv()
@@ -102,10 +102,10 @@ class Channels:
             raise _broken(error) from None
 
     def _acknowledge(self) -> None:
-        """Acknowledge what came now, where the system has a way to say that.
+        """Acknowledge the received data at once, if the system can (TCP_QUICKACK).
 
-        jupyter-server leaves TCP's Nagle algorithm on: it holds a message back until the one before is acknowledged,
-        which this machine would do after 40 ms.
+        jupyter-server does not switch off TCP's Nagle algorithm, which holds back a message until the one before is
+        acknowledged. Without this, the system would acknowledge only after 40 ms.
         """
         if hasattr(socket, "TCP_QUICKACK"):
             with suppress(OSError):  # the connection has ended
@@ -113,7 +113,7 @@ class Channels:
 
 
 def _way_to(url: str) -> dict[str, Any]:
-    """Return the proxy and the certificates with which requests would go to url."""
+    """Return the proxy and the certificates that requests would use for a URL."""
     proxy = None if is_loopback(url) else select_proxy(url, get_environ_proxies(url))
     if not url.startswith("https:"):
         return {"proxy": proxy}

@@ -1,7 +1,7 @@
-"""The way to a session's kernel: one connection after the other, and what a break between two of them has lost.
+"""The connections to a session's kernel, one after the other, and the messages that a break between them has lost.
 
-It knows who has asked what, and so whom each message is for. It decides when a connection is opened again, and when
-that is of no use. What becomes of a message is not its business.
+A link knows which client has sent each request, and so which client each message is for. It decides whether a broken
+connection is opened again. The bridge decides what to do with the messages.
 """
 
 import asyncio
@@ -19,15 +19,16 @@ from clinder.kernels.remote import START_TIMEOUT, Remote
 from clinder.kernels.tasks import in_thread
 from clinder.kernels.wire import Message, load_object
 
-_OPEN_TIMEOUT = 70.0  # seconds: jupyter-server accepts a connection when the kernel runs, and waits sixty for that
-_RECONNECT_TIMEOUT = 60.0  # seconds in all, after a break
-_LONGEST_PAUSE = 5.0
+# Seconds: jupyter-server accepts a connection when the kernel runs, and waits up to sixty seconds for that.
+_OPEN_TIMEOUT = 70.0
+_RECONNECT_TIMEOUT = 60.0  # seconds in total, after a break
+_LONGEST_PAUSE = 5.0  # seconds
 _ASK_EVERY = 5.0  # seconds
 _GONE = "it is not in the session any more. A hub ends a kernel that has been idle for long."
 
 
 class Link:
-    """The connections to one kernel. ``tell`` gets the words about a break that `run` is to show."""
+    """The connections to one kernel. ``tell`` is called with a clause about a break, for ``clinder run`` to show."""
 
     def __init__(self, remote: Remote, tell: Callable[[str], None]) -> None:
         self._remote = remote
@@ -39,7 +40,7 @@ class Link:
         self._probe: str | None = None
 
     async def send(self, message: Message, identities: Sequence[bytes]) -> None:
-        """Send a message of the tool, when there is a connection; its answers will be for these identities."""
+        """Send a message of the tool as soon as there is a connection. Its answers are for the given identities."""
         await self._is_open.wait()
         if message.channel != "stdin":
             header = message.header
@@ -47,7 +48,7 @@ class Link:
         await self._send(message)
 
     async def messages(self, kernel: str) -> AsyncIterator[tuple[Message, Sequence[bytes] | None]]:
-        """Yield what the kernel sends, each with the identities of the client that asked for it, None if none did.
+        """Yield each message of the kernel, with the identities of the client that it answers, or None.
 
         Raises `SessionError` when the kernel is gone or can't be reached, or when an answer is lost.
         """
@@ -68,7 +69,7 @@ class Link:
             await self._ask_probe()
 
     async def watch(self, kernel: str) -> None:
-        """Raise `SessionError` when a tool waits for a kernel that was ended: its websocket stays open all the same."""
+        """Raise `SessionError` if a tool waits for a kernel that has ended, because its websocket may stay open."""
         while True:
             await asyncio.sleep(_ASK_EVERY)
             if self._questions.are_open:
@@ -93,7 +94,7 @@ class Link:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _send(self, message: Message) -> None:
-        """Send a message on the open connection. When that breaks, the next one finds out whether it has arrived."""
+        """Send a message on the open connection. If it breaks, the next connection checks whether answers are lost."""
         channels = self._channels
         assert channels is not None
         try:
@@ -105,14 +106,14 @@ class Link:
                 self._is_open.clear()
 
     async def _ask_probe(self) -> None:
-        """Ask something after a break: when that is answered and an earlier cell is not, its answer is lost."""
+        """Send a request after a break. If it is answered and an earlier cell is not, the cell's answer is lost."""
         header = new_header("kernel_info_request")
         self._probe = str(load_object(header)["msg_id"])
         self._questions.ask(self._probe, "kernel_info_request", None)
         await self._send(Message("shell", [header, b"{}", b"{}", b"{}"]))
 
     def _asker(self, message: Message) -> Sequence[bytes] | None:
-        """Return whom a message is for, and note what it answers. Raises `SessionUnreachable` if an answer is lost."""
+        """Note which request a message answers; return its client. Raises `SessionUnreachable` if an answer is lost."""
         parent, answered = message.parent.get("msg_id", ""), _answer_in(message)
         asker = self._questions.asker(parent)
         if answered:
@@ -123,7 +124,7 @@ class Link:
 
 
 def _answer_in(message: Message) -> str | None:
-    """Return which of a request's two answers a message is."""
+    """Return which of a request's two answers a message is, or None."""
     kind = message.header.get("msg_type", "")
     if message.channel != "iopub":
         return REPLY if kind.endswith("_reply") else None
@@ -132,7 +133,7 @@ def _answer_in(message: Message) -> str | None:
 
 
 def new_header(kind: str) -> bytes:
-    """Return the header of a message that is clinder's own."""
+    """Return the header of a new message by clinder itself."""
     now = datetime.now(timezone.utc).isoformat()
     names = {"msg_id": uuid.uuid4().hex, "session": uuid.uuid4().hex, "username": "clinder"}
     return json.dumps({**names, "date": now, "msg_type": kind, "version": "5.3"}).encode()

@@ -1,4 +1,4 @@
-"""The side of a kernel that a tool sees: five ZeroMQ sockets, at the addresses of a connection file.
+"""The tool's side of a kernel: five ZeroMQ sockets, at the addresses of a connection file.
 
 Source: jupyter-client's documentation, "Messaging in Jupyter" and "Connection files".
 """
@@ -12,16 +12,16 @@ import zmq.asyncio
 
 from clinder.kernels.wire import Malformed, Part, Signer
 
-_LINGER = 1000  # milliseconds in which last words may reach the tool
-# Messages that wait for a slow tool. With no more than these, and none dropped, a large output makes the session's
-# server wait, and not this process grow.
+_LINGER = 1000  # milliseconds in which the last messages may reach the tool
+# The most messages that wait for a slow tool. Since none is dropped, the session's server waits when an output is
+# large, and the memory of this process does not grow.
 _MOST_WAITING = 16
 _PAUSE = 0.002  # seconds
-_SMALL = 1 << 16  # bytes, below which ZeroMQ's copy is the cheaper way
+_SMALL = 1 << 16  # bytes, below which a copy by ZeroMQ is faster
 
 
 class Ports:
-    """The sockets, bound. Raises `zmq.ZMQError` when they can't be, KeyError and ValueError for no connection file."""
+    """The bound sockets. Raises `zmq.ZMQError` if they can't be bound, KeyError or ValueError for a bad connection."""
 
     def __init__(self, connection: Mapping[str, Any]) -> None:
         self._signer = Signer(connection["key"], connection.get("signature_scheme", "hmac-sha256"))
@@ -31,7 +31,7 @@ class Ports:
             for name in ("shell", "control", "stdin", "hb")
         }
         publisher = self._context.socket(zmq.XPUB)
-        publisher.set(zmq.XPUB_VERBOSE, 1)  # each client is told of
+        publisher.set(zmq.XPUB_VERBOSE, 1)  # report each subscription, also to a known topic
         publisher.set(zmq.XPUB_NODROP, 1)
         publisher.set(zmq.SNDHWM, _MOST_WAITING)
         self._publisher = self._bind(publisher, connection, "iopub")
@@ -39,13 +39,13 @@ class Ports:
     def _bind(self, socket: Any, connection: Mapping[str, Any], name: str) -> Any:
         socket.linger = _LINGER
         if socket.socket_type == zmq.ROUTER:
-            socket.router_handover = 1  # as ipykernel's: a client that comes back is the same one
+            socket.router_handover = 1  # as in ipykernel: a client that reconnects keeps its identity
         transport, host, port = connection["transport"], connection["ip"], connection[f"{name}_port"]
         socket.bind(f"tcp://{host}:{port}" if transport == "tcp" else f"{transport}://{host}-{port}")
         return socket
 
     async def receive(self, channel: str) -> tuple[Sequence[bytes], Sequence[bytes]]:
-        """Return the next message of a channel: whom its answer is for, and its parts. Forged ones are passed over."""
+        """Return the next message of a channel: the identities of its client, and its parts. Skip forged messages."""
         while True:
             frames = await self._routers[channel].recv_multipart()
             try:
@@ -54,21 +54,21 @@ class Ports:
                 continue
 
     async def reply(self, channel: str, identities: Sequence[bytes], parts: Sequence[Part]) -> None:
-        """Send a message to one who asked."""
+        """Send a message to a client."""
         await self._routers[channel].send_multipart(self._signer.frames(identities, parts), copy=_is_small(parts))
 
     async def subscription(self) -> bytes:
-        """Return the topic of the next subscription to iopub; clients of kernels subscribe to all, which is b""."""
+        """Return the topic of the next subscription to iopub. Clients subscribe to all messages: the topic is b""."""
         while True:
             frame: bytes = await self._publisher.recv()
             if frame[:1] == b"\x01":
                 return frame[1:]
 
     async def publish(self, parts: Sequence[Part], topic: bytes = b"iopub") -> None:
-        """Send a message to all on iopub, when the slowest has room for it."""
+        """Send a message to all clients on iopub, when the slowest one has room for it."""
         frames = self._signer.frames([topic], parts)
         while True:
-            try:  # ZeroMQ does not tell when there is room, so a socket that waits for it would never rest
+            try:  # ZeroMQ does not signal that there is room, so a socket that waits for it would use all CPU time
                 await self._publisher.send_multipart(frames, zmq.NOBLOCK, copy=_is_small(parts))
             except zmq.Again:
                 await asyncio.sleep(_PAUSE)
@@ -76,13 +76,13 @@ class Ports:
                 return
 
     async def beat(self) -> None:
-        """Return heartbeats, forever."""
+        """Send heartbeats back, for ever."""
         heart = self._routers["hb"]
         while True:
             await heart.send_multipart(await heart.recv_multipart())
 
     def close(self) -> None:
-        """Close the sockets, when what was sent has gone, or after a second."""
+        """Close the sockets. Messages that were sent have a second to leave."""
         for socket in (*self._routers.values(), self._publisher):
             socket.close()
         self._context.term()

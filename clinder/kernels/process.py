@@ -1,7 +1,7 @@
-"""The process that a tool starts in place of a kernel: what its kernelspec says, its signals, and the tool's end.
+"""The process that a tool starts in place of a kernel: its arguments, its signals, and the end of the tool.
 
-It knows that there are arguments, an environment and a tool; it knows nothing of messages, which are the bridge's. What
-went wrong is left for ``run`` to tell: a tool's output is no place for it.
+This module knows no messages; the bridge forwards them. Failures are written to a file that ``clinder run`` shows,
+because they should not be in the output of a tool.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _LOOK_EVERY = 1.0  # seconds
 
 
 class Settings(NamedTuple):
-    """What the kernelspec says: the connection file, where ``run`` reads, which kernel, and the project's directory."""
+    """The arguments in the kernelspec: the connection file, the directory of the roll, the kernel, the project."""
 
     connection_file: Path
     home: Path
@@ -33,7 +33,7 @@ class Settings(NamedTuple):
 
     @property
     def directory(self) -> str:
-        """Where this process works, relative to the project, as Jupyter Server writes paths; its root if elsewhere."""
+        """The working directory, relative to the project, as a path of Jupyter Server; the root if it is elsewhere."""
         try:
             here = PurePath(os.getcwd()).relative_to(self.project).as_posix()  # noqa: PTH109
         except (OSError, ValueError):
@@ -41,21 +41,21 @@ class Settings(NamedTuple):
         return "" if here == "." else here
 
     def tell(self, words: str) -> None:
-        """Leave words about this kernel for ``run`` to tell."""
+        """Write a line about this kernel for ``clinder run`` to show."""
         where = f" in {self.directory}/" if self.directory else ""
         roll.tell(self.home, f"the kernel {self.kernel}{where}: {words}")
 
 
 def main() -> NoReturn:
-    """Be the process that a kernelspec names."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # until there is a kernel, there is nothing to interrupt
+    """Run the process that a kernelspec names."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is no kernel yet that could be interrupted
     settings = Settings(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
     code = asyncio.new_event_loop().run_until_complete(_run(settings))
     os._exit(code)  # a thread may still wait for a slow server
 
 
 async def _run(settings: Settings) -> int:
-    """Serve a tool to its end; return the exit code, which is 1 when the kernel, or what it needs, has failed."""
+    """Serve a tool until it ends. Return the exit code, which is 1 after a failure."""
     try:
         ports = Ports(json.loads(settings.connection_file.read_bytes()))
         session = Session(os.environ.get("JUPYTER_BASE_URL", ""), os.environ.get("JUPYTER_TOKEN", ""))
@@ -66,7 +66,7 @@ async def _run(settings: Settings) -> int:
             await first_of(ended.wait(), _tool_ended(settings.home), bridge.run())
         finally:
             if await bridge.end():
-                roll.leave(settings.home, bridge.name)  # otherwise run ends the kernel
+                roll.leave(settings.home, bridge.name)  # otherwise ``clinder run`` ends the kernel
         ports.close()
     except Exception as error:  # noqa: BLE001  (a traceback in a tool's output explains nothing)
         settings.tell(error.message if isinstance(error, ClinderError) else f"{type(error).__name__}: {error}")
@@ -75,7 +75,7 @@ async def _run(settings: Settings) -> int:
 
 
 def _handle_signals(bridge: Bridge) -> asyncio.Event:
-    """Interrupt the kernel at SIGINT; return what is set by a signal that ends this process."""
+    """Interrupt the kernel at SIGINT. Return an event that is set by a signal that ends this process."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -85,8 +85,8 @@ def _handle_signals(bridge: Bridge) -> asyncio.Event:
 
 
 async def _tool_ended(home: Path) -> None:
-    """Return when the tool, or the offer of kernels, has ended."""
-    named = os.environ.get("JPY_PARENT_PID", "")  # jupyter_client, launcher.py; not set for a kernel that is to stay
+    """Return when the tool has ended, or when kernels are no longer offered."""
+    named = os.environ.get("JPY_PARENT_PID", "")  # jupyter_client, launcher.py; not set if the kernel must go on
     tool = int(named) if named.isdecimal() else None
     is_parent = os.getppid() == tool
     while home.exists() and (tool is None or (os.getppid() == tool if is_parent else _exists(tool))):

@@ -1,7 +1,8 @@
-"""What a tool has asked its kernel, who gets the answers, and what a break of the connection has lost. Pure.
+"""The requests of a tool to its kernel, the clients that get the answers, and which answers are lost. No I/O.
 
-A kernel answers a request twice: with a reply, and with the status "idle" on iopub, after all outputs. Each of the two
-comes in the order of the requests. So when a later request has its reply, no earlier one will get its own.
+A kernel answers a request twice: with a reply, and after all outputs with the status "idle" on iopub. Replies come in
+the order of the requests, and so do statuses. Therefore, when a later request has its reply, a missing earlier reply is
+lost.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 REPLY, IDLE = "reply", "idle"
 
-_MOST = 10_000  # requests that a kernel may leave unanswered; the oldest are forgotten then
+_MOST = 10_000  # the most requests that are remembered; with more, the oldest is forgotten
 
 
 class _Question(NamedTuple):
@@ -20,7 +21,7 @@ class _Question(NamedTuple):
 
 
 class Questions:
-    """The requests that have not got all their answers yet."""
+    """The requests that do not have both answers yet."""
 
     def __init__(self) -> None:
         self._open: dict[str, _Question] = {}
@@ -28,7 +29,7 @@ class Questions:
 
     @property
     def are_open(self) -> bool:
-        """Whether somebody waits for an answer."""
+        """Whether any request waits for an answer."""
         return bool(self._open)
 
     @property
@@ -37,7 +38,7 @@ class Questions:
         return any(each.is_cell for each in self._open.values())
 
     def ask(self, msg_id: str, kind: str, identities: Sequence[bytes] | None) -> None:
-        """Note a request: its id, its msg_type, and whom its answers are for; None for clinder itself."""
+        """Note a request: its id, its msg_type, and the identities of its client (None for clinder itself)."""
         self._count += 1
         missing = {REPLY, IDLE} if kind.endswith("_request") else {IDLE}
         self._open[msg_id] = _Question(self._count, identities, kind == "execute_request", missing)
@@ -45,19 +46,19 @@ class Questions:
             del self._open[next(iter(self._open))]
 
     def asker(self, msg_id: str) -> Sequence[bytes] | None:
-        """Return the identities of whom the answers are for; None when nobody waits for one."""
+        """Return the identities of the client that gets the answers; None if no client waits for them."""
         question = self._open.get(msg_id)
         return question.identities if question else None
 
     def answer(self, msg_id: str, what: str) -> None:
-        """Note that one of the two answers came."""
+        """Note that one of the two answers has come."""
         if question := self._open.get(msg_id):
             question.missing.discard(what)
             if not question.missing:
                 del self._open[msg_id]
 
     def is_lost(self, probe: str, what: str) -> bool:
-        """Tell whether a cell asked before ``probe`` misses this answer, which ``probe`` has just got."""
+        """Tell whether the answer ``what`` of an earlier cell is missing, now that ``probe`` has got it."""
         if probe not in self._open:
             return False
         number = self._open[probe].number

@@ -1,7 +1,7 @@
-"""The kernels of a session, over Jupyter Server's REST API: which there are; the start, interrupt and end of one.
+"""The kernels of a session, over Jupyter Server's REST API: list them, and start, interrupt and end one.
 
-It knows nothing of messages. Each call has a deadline that holds whatever the server does. Whether a session is gone,
-or refuses its token, `status_of` tells.
+This module knows no messages. Each call has a deadline that no server can exceed. `status_of` tells whether a session
+is gone or refuses its token.
 """
 
 import json
@@ -18,38 +18,38 @@ from clinder.errors import SessionError, SessionUnreachable
 from clinder.session import Session, status_of
 from clinder.text import one_line
 
-START_TIMEOUT = 120.0  # seconds; jupyter-server itself gives a kernel sixty to say that it runs
-_TIMEOUT = 10.0
+START_TIMEOUT = 120.0  # seconds; jupyter-server itself waits sixty seconds for a kernel
+_TIMEOUT = 10.0  # seconds
 _MAX_ANSWER = 1 << 22  # bytes
 _MAX_SPECS = 200
 
-# As jupyter_client has it (kernelspec.py, _is_valid_kernel_name). It is a directory's name: no "." and no "..".
+# The rule of jupyter_client (kernelspec.py, _is_valid_kernel_name). It is the name of a directory: no "." and no "..".
 _NAME = re.compile(r"(?=.{1,100}$)\.*[A-Za-z0-9_\-][A-Za-z0-9._\-]*", re.ASCII)
 
 
 class KernelSpec(NamedTuple):
-    """What the session says of a kernel: the language and the name that is shown."""
+    """A kernel that the session has: its language, and its name for people."""
 
     language: str
     display_name: str
 
 
 class RunningKernel(NamedTuple):
-    """A kernel that runs, and Jupyter Server's session (a file and its kernel) that it belongs to."""
+    """A running kernel, and the session of Jupyter Server (a file and its kernel) that it belongs to."""
 
     id: str
     session_id: str
 
 
 def is_kernel_name(name: object) -> bool:
-    """Tell whether a name can be that of a kernelspec."""
+    """Tell whether a value can be the name of a kernelspec."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 class Remote:
-    """The kernels of one session. Every method raises `SessionError` when the session does not do as asked.
+    """The kernels of one session. Each method raises `SessionError` if the session does not do what it is asked.
 
-    ``check`` is called while an answer is waited for; what it raises ends the call.
+    ``check`` is called while a method waits for an answer; its exception ends the call.
     """
 
     def __init__(self, session: Session, check: Callable[[], None] = lambda: None) -> None:
@@ -57,7 +57,7 @@ class Remote:
         self._also_check = check
 
     def specs(self) -> dict[str, KernelSpec]:
-        """Return the kernels that the session has, by their names, no two of which differ in case alone."""
+        """Return the kernels that the session has, by name. Of names that differ only in case, one is returned."""
         found = self._ask("GET", "api/kernelspecs", 200).content.get("kernelspecs")
         if not isinstance(found, dict):
             raise SessionError(f"The session does not say which kernels it has: {self.session.url}")
@@ -72,10 +72,10 @@ class Remote:
         return specs
 
     def start(self, name: str, path: str, timeout: float = START_TIMEOUT) -> RunningKernel:
-        """Start a kernel for a file at ``path``, relative to the session's root, that need not exist.
+        """Start a kernel for a file at ``path``, relative to the session's root. The file need not exist.
 
-        Jupyter Server starts the kernel in the deepest directory of ``path`` that it has; and none when there is one
-        for that path already (services/sessions/handlers.py), so that this can be repeated.
+        Jupyter Server starts the kernel in the deepest directory of ``path`` that exists. If a kernel for that path
+        runs already, it starts no other (services/sessions/handlers.py), so this can be repeated.
         """
         file = path.rpartition("/")[2]
         wanted = {"path": path, "name": file, "type": "notebook", "kernel": {"name": name}}
@@ -92,18 +92,18 @@ class Remote:
         self._ask("POST", f"api/kernels/{kernel}/interrupt", 200, 204)
 
     def has(self, kernel: str) -> bool:
-        """Tell whether a kernel is still there."""
+        """Tell whether a kernel still runs."""
         if self._ask("GET", f"api/kernels/{kernel}", 200, 404).status == 200:
             return True
-        self._check_session(_TIMEOUT)  # or it was somebody else's 404
+        self._check_session(_TIMEOUT)  # the 404 may have come from a proxy in the session's place
         return False
 
     def end(self, session_id: str) -> None:
-        """End the kernel of one of Jupyter Server's sessions. One that is gone already is no error."""
+        """End the kernel of a session of Jupyter Server. It is no error if it has already ended."""
         self._ask("DELETE", f"api/sessions/{session_id}", 204, 404)
 
     def end_at(self, path: str) -> bool:
-        """End the kernel that was started for this path; return whether there was one."""
+        """End the kernel that was started for a path; return whether there was one."""
         found = self._ask("GET", "api/sessions", 200).items
         ids = [_identifier(each.get("id")) for each in found if isinstance(each, dict) and each.get("path") == path]
         for each in filter(None, ids):
@@ -113,7 +113,7 @@ class Remote:
     def _ask(
         self, method: str, path: str, *expected: int, content: object = None, timeout: float = _TIMEOUT
     ) -> "_Answer":
-        """Return the answer, which has one of the statuses expected."""
+        """Return an answer with one of the expected statuses; raise `SessionError` for any other answer."""
         answer = self._ask_twice(method, path, content, timeout)
         if answer.status in expected:
             return answer
@@ -123,11 +123,11 @@ class Remote:
         raise SessionError(f"The session answered with HTTP {answer.status}{words}")
 
     def _check_session(self, timeout: float) -> None:
-        """Raise `SessionError` if the session is gone, or refuses its token. Passing trouble is waited for."""
+        """Raise `SessionError` if the session is gone or refuses its token. Waits while a proxy fails for a moment."""
         status_of(self.session, timeout, self._also_check)
 
     def _ask_twice(self, method: str, path: str, content: object, timeout: float) -> "_Answer":
-        """Return the answer; of two, if the first was passing trouble. All that is asked here can be asked twice."""
+        """Return the answer. If the first attempt fails, ask once more: all requests here can be repeated."""
         deadline = time.monotonic() + timeout
         try:
             answer = self._ask_once(method, path, content, deadline)
@@ -170,7 +170,7 @@ class Remote:
 
 
 class _Answer(NamedTuple):
-    """What the session answered: the HTTP status, and its JSON, an object (``content``) or a list (``items``)."""
+    """An answer of the session: the HTTP status, and its JSON, an object (``content``) or a list (``items``)."""
 
     status: int
     content: dict[str, Any]
@@ -186,5 +186,5 @@ def _read(status: int, body: bytes) -> _Answer:
 
 
 def _identifier(value: object) -> str:
-    """Return a server's id if it can be part of an address; nothing otherwise."""
+    """Return an id from a server if it is safe in a URL; else an empty text."""
     return value if isinstance(value, str) and re.fullmatch(r"[\w\-]{1,100}", value, re.ASCII) else ""

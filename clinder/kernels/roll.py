@@ -1,7 +1,7 @@
-"""What bridges leave in a directory for ``clinder run``: which of them run, and what went wrong. No network.
+"""Files that bridges write for ``clinder run``: which bridges run, and what went wrong. No network.
 
-A bridge holds a lock on its entry, which the system takes back however the process ends: an entry without a lock is
-that of a bridge which was killed before it ended its kernel.
+A bridge has an entry, which is a file, and holds a lock on it. The system releases the lock when the process ends for
+any reason. So the bridge of an entry without a lock was killed before it ended its kernel.
 """
 
 import fcntl
@@ -28,7 +28,7 @@ class Entry(NamedTuple):
 
 
 def enter(home: Path, name: str, path: str) -> int:
-    """Make an entry for this process, with the path of its kernel. The descriptor that is returned keeps the lock."""
+    """Make an entry for this process, with the path of its kernel. Return the file descriptor that holds the lock."""
     hidden = home / f".{name}"
     descriptor = os.open(hidden, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -38,12 +38,12 @@ def enter(home: Path, name: str, path: str) -> int:
 
 
 def leave(home: Path, name: str) -> None:
-    """Remove the entry: the kernel has been ended."""
+    """Remove an entry, because its kernel has ended."""
     (home / f"{_PREFIX}{name}").unlink(missing_ok=True)
 
 
 def abandoned(home: Path) -> Iterator[Entry]:
-    """Yield the entries of processes that are gone."""
+    """Yield the entries of bridges that were killed."""
     for file in home.glob(f"{_PREFIX}*"):
         with suppress(OSError), file.open("rb") as entry:
             fcntl.flock(entry, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,13 +52,13 @@ def abandoned(home: Path) -> Iterator[Entry]:
 
 
 def tell(home: Path, line: str) -> None:
-    """Leave a line about something that went wrong."""
+    """Write a line about something that went wrong."""
     with suppress(OSError), (home / _TROUBLE).open("a") as file:
         file.write(one_line(line) + "\n")
 
 
 def trouble(home: Path) -> list[str]:
-    """Return the lines that were left."""
+    """Return the lines that bridges have written."""
     try:
         with (home / _TROUBLE).open("rb") as file:
             return file.read(_MOST_TROUBLE).decode("utf-8", "replace").splitlines()

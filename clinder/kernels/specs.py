@@ -1,4 +1,4 @@
-"""Which kernels there are, under which names, and the directory of kernelspecs in which tools find them."""
+"""The names of the session's kernels, and the directory of kernelspecs in which tools find them."""
 
 import json
 import sys
@@ -8,15 +8,15 @@ from pathlib import Path
 from clinder.kernels.remote import KernelSpec, is_kernel_name
 from clinder.target.pages import Named, find_kernels
 
-# The name that tools ask for when a notebook has none (jupyter_client, NATIVE_KERNEL_NAME).
+# The kernel that tools use if a notebook names none (jupyter_client, NATIVE_KERNEL_NAME), and its language.
 _DEFAULT = ("python3", "python")
 
 
 def aliases(specs: Mapping[str, KernelSpec], named: Iterable[Named]) -> tuple[dict[str, str], list[str]]:
-    """Return which of these names that the session has not can stand for a kernel that it has, and which can't.
+    """Return the session's kernel for each name that it does not have, and the names for which there is no kernel.
 
-    A name stands for the only kernel of its language; of a name without a language, for the only kernel. Tools look for
-    a name in small letters (jupyter_client, kernelspec.py).
+    If the session has only one kernel of a language, all names of this language stand for it. If it has only one
+    kernel, names without a language stand for it. Tools look up a name in lower case (jupyter_client, kernelspec.py).
     """
     have = {name.lower() for name in specs}
     found: dict[str, str] = {}
@@ -34,7 +34,7 @@ def aliases(specs: Mapping[str, KernelSpec], named: Iterable[Named]) -> tuple[di
 
 
 def kernel_names(project: Path) -> set[Named]:
-    """Return the kernels that notebooks and pages of a project name."""
+    """Return the kernels that the notebooks and pages of a project name."""
     return {Named(each.name, each.language) for each in find_kernels(project) if is_kernel_name(each.name)}
 
 
@@ -47,14 +47,14 @@ def write_specs(home: Path, specs: Mapping[str, KernelSpec], more: Mapping[str, 
             "argv": [*_bridge(), "{connection_file}", str(home), real, str(project)],
             "display_name": specs[real].display_name,
             "language": specs[real].language,
-            # Not by a signal: one that comes before the process handles it would end the process.
+            # Not "signal": a signal that comes before the bridge handles it would end the bridge.
             "interrupt_mode": "message",
         }
         (directory / "kernel.json").write_text(json.dumps(content))
 
 
 def _bridge() -> list[str]:
-    """Return the command of a bridge, which finds the modules that this process finds, and none of a notebook's."""
+    """Return the command of a bridge. It finds the same modules as this process, and none in a notebook's folder."""
     path = [str(Path(entry).absolute()) for entry in sys.path]
     code = f"import sys; sys.path[:] = {path!r}; from clinder.kernels.process import main; main()"
     return [sys.executable, "-I", "-c", code]

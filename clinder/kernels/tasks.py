@@ -1,4 +1,4 @@
-"""Two ways to wait that asyncio has in more words. Knows nothing of kernels."""
+"""Two ways to wait with asyncio. This module knows no kernels."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,12 +8,12 @@ _T = TypeVar("_T")
 
 
 async def in_thread(work: Callable[..., _T], *args: Any) -> _T:
-    """Return what work returns, which may block."""
+    """Call a function that may block in a thread, and return its result."""
     return await asyncio.get_running_loop().run_in_executor(None, work, *args)
 
 
 async def first_of(*work: Awaitable[Any]) -> None:
-    """Return when the first of these has ended, and raise what ended it; the others are cancelled."""
+    """Wait until the first of these has ended, and cancel the others. Raises the exception of the first."""
     tasks = [asyncio.ensure_future(each) for each in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -1,7 +1,7 @@
-"""A kernel's message as bytes: the frames on ZeroMQ, and what a Jupyter Server's websocket carries. Pure functions.
+"""A kernel's message as bytes: in the frames of ZeroMQ, and on a Jupyter Server's websocket. Pure functions.
 
-A message is its channel and its parts: header, parent header, metadata and content, each JSON, then any number of
-buffers. The parts go from one side to the other as they are; nothing in them is written anew.
+A message has a channel and parts: header, parent header, metadata and content, each in JSON, then any number of
+buffers. The parts are forwarded unchanged.
 
 Sources: jupyter-client's documentation, "Messaging in Jupyter" (the wire protocol); jupyter-server's, "WebSocket kernel
 wire protocols", and its services/kernels/connection/base.py.
@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 Part: TypeAlias = bytes | memoryview
 
-# The websocket's protocol in which a message is binary. A server that does not know it speaks the older one: JSON, or
-# binary when there are buffers.
+# The websocket's newer protocol, in which a message is binary. A server that does not know it uses the older protocol:
+# JSON, or binary if there are buffers.
 V1 = "v1.kernel.websocket.jupyter.org"
 
 CHANNELS = ("shell", "control", "stdin", "iopub")
@@ -25,7 +25,7 @@ CHANNELS = ("shell", "control", "stdin", "iopub")
 _DELIMITER = b"<IDS|MSG>"
 _FIELDS = ("header", "parent_header", "metadata", "content")
 _MAX_PARTS = 10_000
-_MAX_HEADER = 1 << 16  # bytes; one has some 200
+_MAX_HEADER = 1 << 16  # bytes; a header has about 200
 
 
 class Malformed(ValueError):
@@ -33,19 +33,19 @@ class Malformed(ValueError):
 
 
 class Message(NamedTuple):
-    """A message with the channel that it is on."""
+    """A message and its channel."""
 
     channel: str
     parts: Sequence[Part]
 
     @property
     def header(self) -> dict[str, Any]:
-        """The header, a new object. Raises `Malformed`."""
+        """The header, as a new dictionary. Raises `Malformed`."""
         return _read_header(self.parts[0])
 
     @property
     def parent(self) -> dict[str, Any]:
-        """The header of the message that this one answers; empty without one. Raises `Malformed`."""
+        """The header of the message that this one answers; empty if it answers none. Raises `Malformed`."""
         return _read_header(self.parts[1])
 
 
@@ -73,20 +73,20 @@ def load_object(part: Part) -> dict[str, Any]:
 
 
 class Signer:
-    """The key that a tool and its kernel share, from the connection file (``key``, ``signature_scheme``).
+    """Signs messages with the key of a connection file (``key``, ``signature_scheme``), and checks signatures.
 
-    Raises ValueError for a scheme that Python knows not.
+    Raises ValueError for a scheme that Python does not know.
     """
 
     def __init__(self, key: str, scheme: str) -> None:
         self._hmac = hmac.new(key.encode(), digestmod=scheme.removeprefix("hmac-")) if key else None
 
     def frames(self, identities: Sequence[bytes], parts: Sequence[Part]) -> list[Part]:
-        """Return the frames of a message that goes to these identities."""
+        """Return the frames of a message to a client with these identities."""
         return [*identities, _DELIMITER, self._sign(parts), *parts]
 
     def parts(self, frames: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
-        """Return the identities and the parts of a message that came. Raises `Malformed` for a wrong signature too."""
+        """Return the identities and the parts in received frames. Raises `Malformed`, also for a wrong signature."""
         try:
             split = frames.index(_DELIMITER)
         except ValueError:
@@ -109,7 +109,7 @@ class Signer:
 
 
 def pack(message: Message, protocol: str | None) -> bytes | str:
-    """Return what the websocket sends for a message. Raises `Malformed`."""
+    """Return the data of a message for the websocket. Raises `Malformed`."""
     if protocol == V1:
         return _join([message.channel.encode(), *message.parts], "<Q", count_end=True)
     head = {name: load_object(part) for name, part in zip(_FIELDS, message.parts, strict=False)}
@@ -119,7 +119,7 @@ def pack(message: Message, protocol: str | None) -> bytes | str:
 
 
 def unpack(data: bytes | str, protocol: str | None) -> Message:
-    """Return the message that the websocket received. Raises `Malformed`."""
+    """Return the message in data from the websocket. Raises `Malformed`."""
     if protocol == V1:
         if isinstance(data, str):
             raise Malformed("text")
@@ -135,8 +135,8 @@ def unpack(data: bytes | str, protocol: str | None) -> Message:
     return message
 
 
-# Both binary forms are a number n and n offsets, then the parts. In the newer form the last offset is the end of the
-# last part, in the older one it is that part's beginning.
+# Both binary forms have a number n, then n offsets, then the parts. In the newer form, the last offset is the end of
+# the last part. In the older form, it is the beginning of the last part.
 
 
 def _join(parts: Sequence[Part], number: str, *, count_end: bool) -> bytes:

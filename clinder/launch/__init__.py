@@ -1,1 +1,1 @@
-"""How a launch goes. Only `clinder.hub` imports from here."""
+"""The parts of a launch. Only `clinder.hub` imports from this package."""

@@ -1,9 +1,11 @@
 """When a launch ends without a session: one deadline, one reason, one period of grace. Knows no hub and no network.
 
-The reason may be the deadline, a signal, another thread's `threading.Event`, or a callback that raised; all of them go
-through `Cancellation.cancel`, and the first one counts. A cancelled launch does not end at once: the hub may be
-starting a server, whose address comes later. So there is a time until which the launch listens on. Before a launch it
-is half a second, again after each sign that one may begin; during a launch it is the whole grace.
+The reason to end is the deadline, a signal, another thread's `threading.Event`, or an exception of a callback. All of
+them go through `Cancellation.cancel`, and the first one counts. A cancelled launch does not end at once, because the
+hub may be starting a server whose address comes later. It reads on for some time: before the hub launches for half a
+second, which begins again at each sign of a launch, and while the hub launches for the whole grace.
+
+"Listening" means here: reading the stream of a cancelled launch.
 """
 
 import signal
@@ -20,20 +22,20 @@ from clinder._http import TICK, sleep_unless
 class Grace(NamedTuple):
     """How many seconds a cancelled launch may go on. A GitHub runner kills ten seconds after its first signal."""
 
-    launching: float = 6.2  # listening for the address of a server that is being launched
-    before: float = 0.5  # listening for a sign that a launch begins
-    draining: float = 3.0  # reading what had arrived by then, the tail of a long log
-    reading: float = 6.9  # in all: listening and draining
-    stopping: float = 1.7  # stopping the server whose address came
-    unhurried: float = 8.0  # the same, when the launch is not cancelled: the server did not answer
+    launching: float = 6.2  # to listen for the address of a server that the hub launches
+    before: float = 0.5  # to listen for a sign that the hub launches
+    draining: float = 3.0  # to read what has arrived by then, for example the rest of a long log
+    reading: float = 6.9  # to listen and drain, together
+    stopping: float = 1.7  # to stop the server whose address has come
+    unhurried: float = 8.0  # to stop a server that does not answer, when the launch is not cancelled
 
 
 GRACE = Grace()
-_QUIET = 0.05  # seconds without a byte, after which all that had arrived is read; a live log pauses for longer
+_QUIET = 0.05  # seconds without a byte, after which everything that has arrived is read
 
 
 class DeadlinePassed(Exception):
-    """The reason to end when the deadline passed. The launch says which error that is."""
+    """The reason to end when the deadline has passed. The launch turns it into an error of clinder."""
 
 
 class CancelRequested(Exception):
@@ -41,7 +43,7 @@ class CancelRequested(Exception):
 
 
 class Cancellation:
-    """The one reason to end a launch, if there is one, and how long to listen on. Times are of `time.monotonic`."""
+    """The reason to end a launch, if there is one, and how long to listen on. Times are those of `time.monotonic`."""
 
     def __init__(self, timeout: float, requested: threading.Event | None = None, grace: Grace = GRACE) -> None:
         self.deadline = time.monotonic() + timeout
@@ -50,10 +52,10 @@ class Cancellation:
         self._requested = requested
         self._cancelled_at = 0.0
         self._listen_until = float("inf")
-        self.waiting_since = float("inf")  # for bytes; infinite while some are being read
+        self.waiting_since = float("inf")  # when the wait for bytes began; infinite while bytes are processed
         self._launching = False
-        self.is_cut_short = False  # the stream was closed although more of it had arrived
-        self._lock = threading.RLock()  # a signal's handler may run while its own thread holds it
+        self.is_cut_short = False  # whether the stream was closed although more of it had arrived
+        self._lock = threading.RLock()  # reentrant: a signal's handler may run while its own thread holds it
 
     def cancel(self, reason: BaseException) -> None:
         """End the launch for this reason, unless there is one already."""
@@ -64,14 +66,17 @@ class Cancellation:
                 self._listen_on()
 
     def sign_of_launch(self, *, launching: bool) -> None:
-        """Note that a launch may begin (headers, a new phase) or has begun: a cancelled launch listens on for it."""
+        """Note that the hub may launch soon (headers, a new phase), or that it launches: ``launching``.
+
+        A cancelled launch then listens for longer.
+        """
         with self._lock:
             self._launching = self._launching or launching
             if self.reason is not None:
                 self._listen_on()
 
     def new_attempt(self) -> None:
-        """Note that no launch has begun on the hub that is asked next. Raises the reason to end."""
+        """Note that the next hub is asked, which does not launch yet. Raises the reason to end, if there is one."""
         with self._lock:
             self._launching = False
         self.check()
@@ -82,7 +87,7 @@ class Cancellation:
         self._listen_until = min(now + seconds, self._cancelled_at + self.grace.launching)
 
     def look(self) -> None:
-        """Cancel if the deadline has passed or the caller asked for it. Raises nothing."""
+        """Cancel the launch if the deadline has passed or the caller has set ``requested``. Raises nothing."""
         if self.reason is None:
             if time.monotonic() >= self.deadline:
                 self.cancel(DeadlinePassed())
@@ -101,23 +106,23 @@ class Cancellation:
         return self.reason is not None and time.monotonic() >= self._listen_until
 
     def is_drained(self) -> bool:
-        """Tell whether what had arrived by the end of the listening has had its time to be read as well."""
+        """Tell whether the time to listen and the time to read the rest have passed."""
         until = min(self._listen_until + self.grace.draining, self._cancelled_at + self.grace.reading)
         return self.is_over() and time.monotonic() >= until
 
     def is_read(self) -> bool:
-        """Tell whether the launch has listened for long enough, and what had arrived by then seems to be read."""
+        """Tell whether the launch has listened for long enough and nothing more has arrived, or its time is up."""
         return self.is_over() and (time.monotonic() >= self.waiting_since + _QUIET or self.is_drained())
 
     def time_to_stop(self) -> float:
-        """Return how many seconds there are to stop a server: those that were not needed to listen as well."""
+        """Return how many seconds there are to stop a server, with the seconds that were not needed to listen."""
         grace = self.grace
         if self.reason is None:
             return grace.unhurried
         return max(grace.stopping, self._cancelled_at + grace.launching + grace.stopping - time.monotonic())
 
     def check_listening(self) -> None:
-        """Raise the reason to end once the launch has listened for long enough."""
+        """Raise the reason to end, if there is one and the launch has listened for long enough."""
         if self.is_over() and self.reason is not None:
             raise self.reason
 
@@ -127,7 +132,7 @@ class Cancellation:
 
     @contextmanager
     def watching(self, interrupt: Callable[[], None]) -> Iterator[None]:
-        """Call interrupt, from a thread, when the block still reads after it has had time enough to."""
+        """Call ``interrupt``, from a thread, if the block still reads when the time to read is up."""
         done = threading.Event()
 
         def watch() -> None:
@@ -146,10 +151,10 @@ class Cancellation:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Make signals whose handlers raise a reason to end, so that none of them leaves a server behind.
+        """Turn an exception of a signal's handler into the reason to end, so that no signal leaves a server behind.
 
-        What the handler raises is kept until the stream has been dealt with. Handlers that are not Python's and
-        signals that are ignored stay as they are. Outside the main thread Python delivers no signals.
+        The exception is raised again after the stream has ended. Handlers that are not written in Python and ignored
+        signals are not changed. Outside the main thread this does nothing, because Python delivers no signals there.
         """
         if threading.current_thread() is not threading.main_thread():
             yield

@@ -1,8 +1,8 @@
-"""A hub's build stream: bytes -> server-sent events -> `Event`. No network, no output.
+"""Read a hub's build stream: bytes -> server-sent events -> `Event`. This module does no I/O.
 
-What comes in was written by strangers (a build log is whatever a repository's build prints), so this is the one
-place where text from a hub is cleaned. Everything unknown is tolerated: phases, fields, comments, events that
-are no JSON object, messages that are no string, broken UTF-8, any line ending, any chunking.
+The text in a stream can't be trusted: a build log contains what a repository's build prints. This is the one place
+where text from a hub is cleaned. Everything unknown is tolerated: phases, fields, comments, events that are no JSON
+object, messages that are no string, broken UTF-8, any line ending, any chunking.
 """
 
 import json
@@ -15,48 +15,48 @@ from sseclient import SSEClient
 
 from clinder.text import strip_ansi, strip_controls
 
-# A line of a log is a few kilobytes. What is longer than this is cut, so that nothing a hub sends fills the memory.
+# A longer event is cut, so that a hub can't fill the memory. A line of a log has a few kilobytes.
 MAX_EVENT_BYTES = 1 << 18
 
-# The words of BinderHub (binderhub/builder.py, build.py) and repo2docker; "failure" is the older name of "failed".
+# The phases of BinderHub (binderhub/builder.py, build.py) and repo2docker; "failure" is the older name of "failed".
 KNOWN_PHASES = ("waiting", "fetching", "building", "pushing", "built", "launching", "ready", "failed", "failure")
 LAUNCH_PHASES = frozenset({"built", "launching"})
 FAILED_PHASES = frozenset({"failed", "failure"})
-# No hub's: clinder says in them what it does about the hub.
+# clinder's own phases: their events say what clinder does. No hub has these phases.
 OWN_PHASES = frozenset({"retrying", "stopping"})
 
 
 class Event(NamedTuple):
     """One event of the build stream.
 
-    ``phase`` is the hub's word ("waiting", "building", "ready", ...; "unknown" when there is none), ``message`` its
-    text, free of control characters but newline, tab and colours, and ``data`` the whole object as it came, which
-    in the phase "ready" includes the token.
+    ``phase`` is the hub's word for what it does: "waiting", "building", "ready" and so on, or "unknown" if the event
+    has none. ``message`` is the hub's text, without control characters except newline, tab and colours. ``data`` is the
+    whole JSON object, unchanged; in the phase "ready" it includes the token.
     """
 
     phase: str
     message: str
     data: Mapping[str, Any]
 
-    def __repr__(self) -> str:  # without data: a token must not reach a log by way of a print()
+    def __repr__(self) -> str:  # without data: print(event) must not write a token to a log
         return f"Event(phase={self.phase!r}, message={self.message!r})"
 
 
 def iter_events(chunks: Iterable[bytes]) -> Iterator[Event]:
-    """Yield the events in a stream of bytes, each as soon as its last byte is there, in constant memory."""
-    # Latin-1 maps every byte to one character and back, so the strict decoder of sseclient never meets a byte that it
-    # can't decode; the real decoding happens here, an event at a time, where no character is cut in two.
+    """Yield the events in a stream of bytes, each as soon as its last byte has arrived, in constant memory."""
+    # sseclient fails at a byte that it can't decode. Latin-1 maps each byte to one character, so it can decode all of
+    # them. The real decoding follows here, for one event at a time, so that no character is cut in two.
     for event in SSEClient(_lines(chunks), char_enc="latin-1").events():
         data = event.data
         yield parse_event(data if data.isascii() else data.encode("latin-1").decode("utf-8", "replace"))
 
 
 def _bounded_int(digits: str) -> int:
-    """Return a number of JSON; Python refuses to read one of thousands of digits, which must not hide its event."""
+    """Return a JSON integer. Python refuses to read thousands of digits; the event must be readable all the same."""
     return int(digits[:400])
 
 
-# Its raw_decode() takes half the time of json.loads(), for each line of a log.
+# raw_decode() takes half the time of json.loads(), for each line of a log.
 _DECODER = json.JSONDecoder(parse_int=_bounded_int)
 
 _UNREADABLE = Event("unknown", "", {})
@@ -65,7 +65,8 @@ _UNREADABLE = Event("unknown", "", {})
 def parse_event(data: str) -> Event:
     """Return the event in the data field of one server-sent event.
 
-    What is no JSON object gives an event without a message: it may hold a token, so nothing of it is shown.
+    For data that is no JSON object, return an event without a message. Such data is never shown, because it may contain
+    a token.
     """
     try:
         content, end = _DECODER.raw_decode(data := data.strip())
@@ -83,13 +84,13 @@ def parse_event(data: str) -> Event:
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the chunks with every line ending as a newline, and without what an event has beyond `MAX_EVENT_BYTES`.
+    """Yield the chunks with all line endings as newlines, and with each event cut at `MAX_EVENT_BYTES`.
 
-    sseclient knows all line endings but not their mixtures, and it keeps a whole event in memory.
+    sseclient knows each line ending, but no mixture of them, and it keeps a whole event in memory.
     """
     last = b"\n"  # the byte before this chunk
     size = 0  # bytes since the last blank line
-    cr = False  # the last chunk ended in a carriage return, which was passed on as a newline
+    cr = False  # whether the last chunk ended in a carriage return, which was passed on as a newline
     for chunk in _after_mark(chunks):
         if cr:
             chunk = chunk.removeprefix(b"\n")
@@ -113,7 +114,7 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _after_mark(chunks: Iterable[bytes]) -> Iterable[bytes]:
-    """Return the chunks without a byte order mark at the beginning, which the standard allows."""
+    """Return the chunks without the byte order mark that a stream may begin with (HTML standard, event streams)."""
     mark, beginning = b"\xef\xbb\xbf", b""
     rest = iter(chunks)
     for chunk in rest:

@@ -1,9 +1,9 @@
 """Where to ask next, and when: a pure state machine. It does no I/O and reads no clock; times are its arguments.
 
-A launch has places: the hubs in their order, and the other members of the federation that a hub belongs to. After each
-failure `Route.note` takes the verdict, and `Route.advance` goes on: again here after a pause, or to the next place at
-once. Behind the last place a new round begins with the hubs that may still do it. Without any of them it raises the
-final error, which has every hub's reason.
+The places of a launch are the hubs in their order, and the other members of the federation that a hub belongs to. After
+each failure, `Route.note` takes the verdict. Then `Route.advance` chooses: the same place again after a pause, or the
+next place at once. After the last place, a new round begins with the hubs that may still launch. If there are none, it
+raises the final error, which contains every hub's reason.
 """
 
 import random
@@ -18,16 +18,16 @@ from clinder.errors import BuildFailed, HubError, HubUnavailable, UsageError
 from clinder.launch.verdict import LATER, Limit, Place, Verdict
 from clinder.spec import check_url
 
-_ATTEMPTS = 3  # failures in a row at one place, after which another is asked
-_A_WHILE = 60.0  # seconds; a stream that broke after so long had worked
-_SHORTEST_PAUSE = 0.5
-_LAST_TRY = 0.8  # of the time that is left, a pause takes at most this share
+_ATTEMPTS = 3  # failures in a row at one place, after which the next place is asked
+_A_WHILE = 60.0  # seconds; a stream that lasted longer than this did work before it broke
+_SHORTEST_PAUSE = 0.5  # seconds
+_LAST_TRY = 0.8  # the largest share that a pause takes of the time until the deadline
 _MOST_MEMBERS = 16
 _MOST_REASONS = 6
 
 
 class Budget(NamedTuple):
-    """How many launches a hub still allows this address, of how many, and for how many seconds (``x-ratelimit-*``)."""
+    """A hub's rate limit (``x-ratelimit-*``): launches that remain, their limit, and the seconds until a new start."""
 
     remaining: int
     limit: int
@@ -35,7 +35,10 @@ class Budget(NamedTuple):
 
     @classmethod
     def parse(cls, headers: Mapping[str, str], epoch: float) -> "Budget | None":
-        """Return what the headers of an answer say at the time ``epoch``; None if nothing (binderhub/base.py)."""
+        """Return the budget in the headers of an answer, or None if they have none (binderhub/base.py).
+
+        ``epoch`` is the time now, in seconds since 1970.
+        """
         try:
             remaining, reset = int(headers["x-ratelimit-remaining"]), float(headers["x-ratelimit-reset"])
             limit = int(headers.get("x-ratelimit-limit", 10))
@@ -45,42 +48,43 @@ class Budget(NamedTuple):
 
 
 class Try(NamedTuple):
-    """One failed attempt: when it began and ended, which hub or member answered, and how many launches are left."""
+    """One failed attempt: when it began and ended, which hub or member answered, and the hub's budget."""
 
     began: float
     ended: float
     responder: str
-    again_at: str = ""  # the address of the stream that had been opened: the same member knows the build
+    again_at: str = ""  # the address of the stream that was open: the member there knows the build
     budget: Budget | None = None
 
 
 @dataclass
 class _Visit:
-    """Where the route is now."""
+    """The place that the route is at now."""
 
     place: Place
     address: str
     attempts: int = 0  # in a row
-    member: str = ""  # of the federation, that the place redirects to
+    member: str = ""  # the federation member that the place redirects to
 
 
 @dataclass
 class _Record:
-    """What is remembered of one launch over all places."""
+    """The failures of one launch, over all places."""
 
-    by_row: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)  # by place and row: number, since
-    in_all: dict[str, int] = field(default_factory=dict)  # by row
-    due: dict[str, float] = field(default_factory=dict)  # the hubs that may do it in the next round, from when on
-    reasons: dict[str, Verdict] = field(default_factory=dict)  # by the hub or member that answered: the last one
+    # The number of failures of a row of the table at a place, and the time of the first: by place and row.
+    by_row: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    in_all: dict[str, int] = field(default_factory=dict)  # the number of failures, by row
+    due: dict[str, float] = field(default_factory=dict)  # the hubs of the next round, and when each may be asked again
+    reasons: dict[str, Verdict] = field(default_factory=dict)  # the last verdict, by the hub or member that answered
     pauses: int = 0  # in a row
 
 
 class Route:
-    """The way of one launch from place to place. ``here`` is where to ask, ``address`` the URL of its stream."""
+    """The way of one launch from place to place. ``here`` is the place to ask, ``address`` the URL of its stream."""
 
     def __init__(self, hubs: Sequence[Place], timeout: float, now: float) -> None:
         self.pause = 0.0  # seconds before the next attempt
-        self.news = ""  # what is wrong and what happens next
+        self.news = ""  # what is wrong and what happens next, in sentences
         self.last: Verdict | None = None
         self._hubs = list(dict.fromkeys(hubs))
         self._timeout = timeout
@@ -97,20 +101,20 @@ class Route:
 
     @property
     def address(self) -> str:
-        """The URL to ask."""
+        """The URL of the stream to ask for."""
         return self._visit.address
 
     @property
     def wants_members(self) -> bool:
-        """Whether the other members of a federation are to be looked for before going on."""
+        """Whether to call `add_members` before `advance`."""
         return self._leaving and bool(self._visit.member)
 
     def note(self, verdict: Verdict, tried: Try) -> None:
-        """Take the verdict of an attempt. Raises the final error when no hub will do it."""
+        """Note the verdict on an attempt. Raises the final error when no hub would launch."""
         visit, record = self._visit, self._record
         self.last = verdict
         record.reasons.pop(tried.responder, None)
-        record.reasons[tried.responder] = verdict  # the newest is the last one
+        record.reasons[tried.responder] = verdict  # at the end: the order is that of the answers
         self._count(verdict, tried)
         if tried.responder != visit.place.url and visit.place.url == visit.place.hub:
             visit.member = tried.responder
@@ -130,14 +134,17 @@ class Route:
             record.due[hub] = max(due, record.due.get(hub, 0.0))
 
     def add_members(self, urls: Sequence[object]) -> None:
-        """Put the other members of the federation next. What is no member's URL is left out."""
+        """Line up the other members of the federation as the next places. Values that are no URL are left out."""
         place = self._visit.place
-        # The front door itself may be one of them, and would lead to where we were.
+        # A front door may name itself as a member. It would lead to the member that has just failed.
         others = member_urls(urls, besides=(self._visit.member, place.hub))
         self._queue.extendleft(place._replace(url=url) for url in reversed(others))
 
     def advance(self, now: float) -> None:
-        """Go on: set ``here``, ``pause`` and ``news``. Raises the final error when no hub or no time is left."""
+        """Set ``here``, ``pause`` and ``news`` for the next attempt.
+
+        Raises the final error when no hub or no time is left.
+        """
         verdict = self.last
         assert verdict is not None
         least, self.pause = self.pause, 0.0
@@ -151,7 +158,7 @@ class Route:
         self.news = f"{verdict.what} Trying again in {ceil(self.pause)} s, {self._until(now)}."
 
     def no_time(self, hint: str = "") -> HubUnavailable:
-        """Return the error that there is no time for another attempt, with every hub's last reason."""
+        """Return the error for a lack of time for another attempt, with every hub's last reason."""
         default = f"There is no time for another attempt before the deadline ({self._timeout:g} s). {LATER}"
         error = HubUnavailable(self._all_reasons(), hint or default)
         if self.last is not None:
@@ -168,7 +175,7 @@ class Route:
         if tried.ended - tried.began > _A_WHILE:
             record.pauses = 0
             if name == "broken":
-                visit.attempts = 1  # it worked for a while: this is a new trouble
+                visit.attempts = 1  # the stream worked for a while, so this is a new problem
         record.in_all[name] = record.in_all.get(name, 0) + 1
         number, since = record.by_row.get((visit.place.url, name), (0, tried.ended))
         record.by_row[visit.place.url, name] = (number + 1, since)
@@ -177,7 +184,10 @@ class Route:
         return bool(self._queue) or bool(self._visit.member)
 
     def _least_pause(self, verdict: Verdict, budget: Budget | None, now: float) -> float:
-        """Return how long this hub is to be left alone: as it said, or so that the attempts it allows last."""
+        """Return for how many seconds not to ask this hub.
+
+        That is the time that the hub said, or a time with which the launches that it allows last until the deadline.
+        """
         if verdict.wait is not None:
             return verdict.wait
         if budget is None or (not verdict.row.limit.patient and budget.remaining > budget.limit // 2):
@@ -187,7 +197,7 @@ class Route:
         return min(budget.seconds, self._deadline - now) / budget.remaining
 
     def _begin_round(self, now: float) -> float:
-        """Line up the hubs that may still do it; return how long to leave them alone. Raises when there is none."""
+        """Line up the hubs that may still launch; return the seconds until then. Raises the error if there are none."""
         due = self._record.due
         self._hubs = [hub for hub in self._hubs if hub.url in due]
         if not self._hubs:
@@ -200,7 +210,7 @@ class Route:
         return start - now
 
     def _set_pause(self, verdict: Verdict, least: float, now: float) -> None:
-        """Set the pause before the next attempt. Raises when it would end past the deadline."""
+        """Set the pause before the next attempt. Raises `HubUnavailable` when it would end after the deadline."""
         record, limit, rest = self._record, verdict.row.limit, self._deadline - now
         record.pauses += 1
         pause = min(_backoff(limit, record.pauses), rest * _LAST_TRY, verdict.at_most or rest)
@@ -228,7 +238,7 @@ class Route:
 
 
 def member_urls(urls: Sequence[object], besides: Sequence[str] = ()) -> list[str]:
-    """Return what of the answer of a front door are URLs of members, each once, and not too many of them."""
+    """Return the URLs of federation members in a front door's answer: valid, each once, 16 at most."""
     members = dict[str, None]()
     for url in urls:
         try:
@@ -239,6 +249,6 @@ def member_urls(urls: Sequence[object], besides: Sequence[str] = ()) -> list[str
 
 
 def _backoff(limit: Limit, pauses: int) -> float:
-    """Return an exponential pause with jitter, so that many that were refused together do not come back together."""
+    """Return an exponential pause with jitter: clients that were refused together must not come back together."""
     pause = min(limit.first_pause * 2.0 ** min(pauses - 1, 10), limit.longest_pause)
     return pause * random.uniform(0.5, 1)  # noqa: S311

@@ -1,8 +1,8 @@
-"""One request for a build stream, and what came of it: an `Outcome`. No retry, no judgement, no wording.
+"""One request for a build stream, and its `Outcome`. This module does not retry, judge or word anything.
 
-``GET build/<provider>/<spec>`` with exactly ``Accept: text/event-stream`` (binderhub/builder.py, base.py). The answer
-is HTTP 200 with an event stream even for errors. A hub that sees a client reconnect after ``ready`` launches a second
-server, so the stream is closed as soon as ``ready`` or ``failed`` is read.
+The request is ``GET build/<provider>/<spec>`` with exactly ``Accept: text/event-stream`` (binderhub/builder.py,
+base.py). The answer is HTTP 200 with an event stream, also for errors. A hub launches a second server for a client that
+reconnects after ``ready``. Therefore the stream is closed as soon as ``ready`` or ``failed`` is read.
 """
 
 import json
@@ -28,21 +28,21 @@ _MEMBERS_TIMEOUT = 5.0
 
 
 class Course(NamedTuple):
-    """How far a stream came: its last phase, and the phases that say what the hub had done by then."""
+    """How far a stream came: its last phase, and what the hub had done by then."""
 
     phase: str = ""
-    building: bool = False  # the build had begun
-    launching: bool = False  # the image was there: a server may have been started
+    building: bool = False  # whether the build had begun
+    launching: bool = False  # whether the image was there, so that a server may have been started
     log: tuple[str, ...] = ()  # the last messages
-    image: object = None  # its name, as the hub said it
+    image: object = None  # the image's name, unchecked
 
 
 class Outcome(NamedTuple):
-    """What came of one request.
+    """The result of one request.
 
-    ``event`` is the last one of a stream that came to its end (``ready`` or ``failed``), ``error`` what broke the
-    connection. An answer that is no event stream has neither; ``said`` is what it says. ``address`` is the URL that
-    answered, after redirects, else the one that was asked last.
+    ``event`` is the last event (``ready`` or ``failed``) of a stream that came to its end. ``error`` is the exception
+    that broke the connection. An answer that is no event stream has neither, and ``said`` is its text. ``address`` is
+    the URL that answered, after redirects; if none answered, the URL that was asked last.
     """
 
     address: str
@@ -64,15 +64,15 @@ class Outcome(NamedTuple):
 def attempt(
     http: Client, address: str, silence: float, cancellation: Cancellation, on_event: Callable[[Event], None]
 ) -> Outcome:
-    """Request the stream at address and read it to its verdict.
+    """Request the stream at ``address``, read it to ``ready`` or ``failed``, and return the outcome.
 
-    ``silence`` is how many seconds without a byte mean a dead connection. ``on_event`` gets each event. Raises the
-    reason of the cancellation while no answer is there, and only when it has listened for long enough.
+    After ``silence`` seconds without a byte the connection is dead. ``on_event`` is called with each event. If the
+    launch is cancelled and no answer has come within the grace, raises the reason to end.
     """
     cancellation.new_attempt()
     try:
         response = http.interruptible(lambda: _get(http, address, silence), cancellation.check_listening)
-    except (*NETWORK_ERRORS, ValueError) as error:  # the last of the parser of URLs, a redirect's or the proxy's
+    except (*NETWORK_ERRORS, ValueError) as error:  # ValueError: the URL of a redirect or of the proxy is malformed
         request = getattr(error, "request", None)
         return Outcome(getattr(request, "url", None) or address, error=error)
     cancellation.sign_of_launch(launching=False)
@@ -104,7 +104,7 @@ def _get(http: Client, address: str, silence: float) -> requests.Response:
 def _follow(
     response: requests.Response, outcome: Outcome, cancellation: Cancellation, on_event: Callable[[Event], None]
 ) -> Outcome:
-    """Read the stream to its verdict, its break or its end."""
+    """Read the stream to ``ready`` or ``failed``, or until it breaks or ends. Return the outcome."""
     log: deque[str] = deque(maxlen=_LOG_EVENTS)
     course = Course()
     event: Event | None = None
@@ -115,7 +115,7 @@ def _follow(
                 if event.phase == "ready" or event.phase in FAILED_PHASES:
                     break
                 course = _entered(course, event.phase)._replace(image=event.data.get("imageName", course.image))
-                if event.phase in KNOWN_PHASES:  # any other word is no sign that a launch is near
+                if event.phase in KNOWN_PHASES:  # an unknown phase does not show that a launch is near
                     cancellation.sign_of_launch(launching=course.launching)
             log.append(event.message)
             on_event(event)
@@ -127,7 +127,7 @@ def _follow(
 
 
 def _entered(course: Course, phase: str) -> Course:
-    """Return the course of a stream that enters a phase."""
+    """Return the course of a stream after the beginning of a phase."""
     if phase == "unknown":
         return course
     return course._replace(
@@ -138,11 +138,12 @@ def _entered(course: Course, phase: str) -> Course:
 
 
 def _chunks(response: requests.Response, cancellation: Cancellation) -> Iterator[bytes]:
-    """Yield what has arrived, as soon as it arrives; when the launch has listened for long enough, the rest of it."""
-    # Neither requests nor urllib3 gives an unframed stream piecemeal and all of a chunk that breaks off. read1() of
-    # the answer below them does; urllib3's own costs three times as much, for each line of a log.
+    """Yield bytes as soon as they arrive. After the grace of a cancelled launch, yield what has arrived, and end."""
+    # http.client's read1() returns what has arrived, also of a stream without chunks and of a chunk that breaks off.
+    # The methods of requests and urllib3 do not, and urllib3's read1() takes three times as long for each line of a
+    # log.
     read1 = getattr(response.raw._original_response, "read1", response.raw.read1)
-    if _encoding(response):  # by a proxy that does not mind what it was asked for
+    if _encoding(response):  # a proxy may compress although the request forbids it
         read1 = partial(response.raw.read1, decode_content=True)
     while True:
         cancellation.waiting_since = time.monotonic()
@@ -153,16 +154,16 @@ def _chunks(response: requests.Response, cancellation: Cancellation) -> Iterator
         yield chunk
         if cancellation.reason is not None and cancellation.is_drained():
             cancellation.is_cut_short = True
-            return  # a busy hub sends on
+            return  # a busy hub would send for ever
 
 
 def _encoding(response: requests.Response) -> str:
-    """Return how an answer is encoded; nothing if it is not."""
+    """Return the content encoding of an answer; an empty text if it has none."""
     return one_line(response.headers.get("Content-Encoding", "")).lower().replace("identity", "")
 
 
 def _what_it_says(response: requests.Response) -> str:
-    """Return what an answer that is no event stream says, in one line: JSON's message, a page's title, or the text."""
+    """Return on one line what an answer says that is no event stream: a JSON message, a page's title, or its text."""
     try:
         text = response.raw.read1(_CHUNK, decode_content=True).decode("utf-8", "replace")
     except NETWORK_ERRORS:
@@ -177,10 +178,10 @@ def _what_it_says(response: requests.Response) -> str:
 
 
 def get_members(hub_url: str, cancellation: Cancellation) -> list[Any]:
-    """Return the URLs, as they are said, of a federation's members; nothing when the hub does not name any.
+    """Return the URLs of a federation's members, unchecked; an empty list if the hub does not name any.
 
     ``GET active_hosts`` -> ``{"active_hosts": {"name": {"url": "https://member", ...}, ...}}`` (mybinder.org-deploy,
-    federation-redirect). Takes five seconds at most. Raises the reason of the cancellation.
+    federation-redirect). Takes five seconds at most. Raises the reason to end.
     """
     until = Cancellation(_MEMBERS_TIMEOUT)
 

@@ -1,14 +1,15 @@
 """What an answer, an event or an exception means: a table, and a pure function over it. No network, no clock, no state.
 
-Whose fault a failure is decides what to do about it:
+Each failure has a fault, which decides what to do about it:
 
-- ``attempt``: the hub may do it next time. Ask it again after a pause, after three failures in a row the next place.
-- ``elsewhere``: another hub may do it now. Go to the next place at once; without one, ask this one again.
-- ``hub``: this hub will not do it. Never ask it again; go to the next place at once.
-- ``repository``, ``user``: no hub will do it. The end.
+- ``attempt``: the hub may launch next time. Ask it again after a pause, and the next place after three failures in a
+  row.
+- ``elsewhere``: another hub may launch now. Go to the next place at once; if there is none, ask this hub again.
+- ``hub``: this hub will not launch. Never ask it again; go to the next place at once.
+- ``repository``, ``user``: no hub will launch. The launch ends.
 
-Whatever the table does not know is the hub's ("attempt"), never the repository's. The rows are those of the page "What
-a hub says, and what clinder does" (docs/reference/what-a-hub-says.md), and a test holds the two together.
+A failure that no row knows is a failed attempt, and never the repository's fault. The page "What a hub says, and what
+clinder does" (docs/reference/what-a-hub-says.md) has the same rows; a test compares them.
 """
 
 import re
@@ -30,24 +31,25 @@ from clinder.text import hide_tokens, strip_ansi
 
 Fault = Literal["attempt", "elsewhere", "hub", "repository", "user"]
 
-_LOG_LINES = 20  # of a failed build, in its error
-_TELLING_LINES = 8  # at the end of a log, that may say why the build failed
+_LOG_LINES = 20  # the most lines of a failed build's log in its error
+_TELLING_LINES = 8  # at the end of a log, which may say why the build failed
 _LONGEST_MESSAGE = 600  # characters of a hub's words in an error
 
 
 class NoBuildOnly(HubRefused):
-    """The hub builds nothing without launching it, as most do: only one in its API-only mode does."""
+    """The hub does not build without launching. Only a hub in API-only mode does."""
 
 
 class Limit(NamedTuple):
     """How long failures of one row are tolerated, and how long the pauses between them are."""
 
-    here: int = 1_000_000  # failures at one place; after that this hub is as one that will not do it
-    in_all: int = 1_000_000  # failures in one launch; after that it ends
-    patience: float = float("inf")  # seconds since the first of them at this place, as `here`
-    first_pause: float = 1.0  # seconds; doubled each time
-    longest_pause: float = 60.0
-    patient: bool = False  # it will take minutes: spread the attempts that the hub allows over the time
+    here: int = 1_000_000  # the most failures at one place; after that, the hub is not asked again
+    in_all: int = 1_000_000  # the most failures in one launch; after that, the launch ends
+    # Seconds after the first failure at a place, after which the hub is not asked again.
+    patience: float = float("inf")
+    first_pause: float = 1.0  # seconds; doubled after each failure
+    longest_pause: float = 60.0  # seconds
+    patient: bool = False  # whether it will take minutes, so that the allowed launches must last until the deadline
 
 
 class Row(NamedTuple):
@@ -59,31 +61,31 @@ class Row(NamedTuple):
     matches: "Callable[[_Facts], object]"
     hint: str = ""  # {proxy} stands for the proxy and the variable that names it
     limit: Limit = Limit()
-    error: type[HubError] = HubRefused  # when there is nobody left to ask
-    waits: bool = False  # a number of seconds or minutes in the words is true
+    error: type[HubError] = HubRefused  # raised when there is no hub left to ask
+    waits: bool = False  # whether a time in the hub's words is the time to wait
 
 
 class Place(NamedTuple):
-    """What was asked: the hub, the place (the hub, or a member of its federation), and how it was reached."""
+    """What is asked, and where: the hub, and the URL of the hub or of a member of its federation."""
 
     hub: str
     url: str
     path: str  # of the build stream, below url
     spec: str
     build_token: str | None = None
-    proxy: str = ""  # the variable that names a proxy for it, and the proxy
+    proxy: str = ""  # the proxy to this place, and the variable that names it
     hub_token: str | None = None  # the API token of a hub with a login
-    has_login: bool = False  # whether clinder sends that, or another proof of who asks
+    has_login: bool = False  # whether clinder sends that token, or other credentials
 
 
 class Verdict(NamedTuple):
-    """What a failure means: its row, the sentence that says what happened, and what more is known."""
+    """What a failure means: its row, a sentence about what happened (``what``), and what to do about it (``hint``)."""
 
     row: Row
     what: str
     hint: str
-    wait: float | None = None  # seconds, when the hub said how long and it is true
-    at_most: float | None = None  # seconds after which it is surely worth a try: the length of a rate limit's window
+    wait: float | None = None  # the seconds to wait, if the hub said a time and it can be trusted
+    at_most: float | None = None  # the longest time to wait, in seconds: the length of a rate limit's window
     log: tuple[str, ...] = ()
 
     @property
@@ -92,7 +94,7 @@ class Verdict(NamedTuple):
         return self.row.fault
 
     def error(self, what: str = "") -> HubError:
-        """Return the final error that says this, or ``what`` instead; the row's name is its anchor."""
+        """Return the final error, with ``what`` as its message if that is given. Its anchor is the row's name."""
         what = what or self.what
         is_build = self.row.error is BuildFailed
         error = BuildFailed(what, self.hint, self.log) if is_build else self.row.error(what, self.hint)
@@ -101,11 +103,11 @@ class Verdict(NamedTuple):
 
 
 class _Facts(NamedTuple):
-    """What the rows look at."""
+    """The facts about a failure that the conditions of the rows test."""
 
     outcome: Outcome
     place: Place
-    responder: str  # of the place and the member that it redirects to, the one that answered
+    responder: str  # the URL that answered: the place, or the member that it redirects to
     said: str
     code: int | None  # the status_code of a failed event
 
@@ -137,20 +139,20 @@ class _Facts(NamedTuple):
         return re.search(pattern, self.said, re.IGNORECASE) is not None
 
     def log_says(self, pattern: str) -> bool:
-        """Tell whether the words or the end of the build's log match."""
+        """Tell whether the hub's words or the end of the build's log match."""
         end = "\n".join([*self.outcome.course.log[-_TELLING_LINES:], self.said])[-20_000:]
         return re.search(pattern, strip_ansi(end), re.IGNORECASE) is not None
 
     @property
     def asks_for_login(self) -> bool:
-        """Whether the hub asks who it is: an event or an answer, or a login page."""
+        """Whether the hub asks for a login: by an event, an HTTP status or a login page."""
         if self.failed:
             return self.code == 401 or (self.code == 403 and self.says(r"^(?:forbidden\W*)?$"))
         return self.answered and (self.outcome.status in (401, 403) or _is_login_page(self.outcome))
 
     @property
     def is_build(self) -> bool:
-        """Whether it failed in the build: the build had begun and the image was not there yet."""
+        """Whether the build failed: it had begun, and the image was not there yet."""
         course = self.outcome.course
         return self.failed and course.building and not course.launching and course.phase != "pushing"
 
@@ -168,7 +170,7 @@ _CORRECT = "The last lines of the build's log are above: correct the repository'
 _BY_CHANCE = Limit(here=2, in_all=3, first_pause=2.0)
 _MINUTES = Limit(first_pause=8.0, longest_pause=180.0, patient=True)
 
-# Of pip, conda, mamba, apt, git, npm and R, when a download fails.
+# Words of pip, conda, mamba, apt, git, npm and R about a failed download.
 _NETWORK_WORDS = "|".join(
     (
         r"IncompleteRead|Connection broken|Connection(?:Reset)?Error|Connection (?:reset|refused|timed out)",
@@ -179,7 +181,7 @@ _NETWORK_WORDS = "|".join(
         r"ETIMEDOUT|ECONNRESET|EAI_AGAIN|ReadTimeoutError|ProtocolError|ChunkedEncodingError",
     )
 )
-# A build's own words for its own failure.
+# Words of a build about a failure of its own.
 _BUILD_ERROR = (
     r"\berror\b|non-zero|exit (?:code|status)|\bfail(?:ed|ure)\b|no matching distribution|\w(?:Error|Exception)\b"
     r"|not found|unsatisfiable|^fatal:|command '|traceback"
@@ -194,7 +196,7 @@ def _never(facts: _Facts) -> bool:  # noqa: ARG001
     return False
 
 
-# Of a hub with a login. Its hint names the servers, where the token may know them.
+# On a hub with a login. If the token may list the user's servers, the hint names them.
 RUNNING = Row(
     "running-server",
     "User X already has a running server / has the maximum of N named servers (409)",
@@ -205,7 +207,7 @@ RUNNING = Row(
 
 # The first row that matches counts.
 ROWS: tuple[Row, ...] = (
-    # A failed event. What the hub says of itself comes first, wherever it says it.
+    # A failed event. First, the words of the hub about itself, which may come in any phase.
     Row(
         "github-quota",
         "GitHub rate limit exceeded. Try again in N minutes",
@@ -286,7 +288,7 @@ ROWS: tuple[Row, ...] = (
         "clinder launches it instead, and stops the server.",
         error=NoBuildOnly,
     ),
-    # What the repository's host says.
+    # The words of the repository's host.
     Row(
         "no-such-ref",
         "Could not resolve ref for X. Double check your URL.",
@@ -539,7 +541,7 @@ ROWS: tuple[Row, ...] = (
     ),
 )
 
-# A server was launched, and it can't be used.
+# The failures after ready: a server was launched, and it can't be used.
 UNUSABLE = Row(
     "unusable-session",
     "ready, with an address that can't be used",
@@ -568,7 +570,7 @@ NOT_OPENED = Row(
 
 
 def of(outcome: Outcome, place: Place) -> Verdict:
-    """Return what an outcome that is no ``ready`` means."""
+    """Return the verdict on an outcome other than ``ready``."""
     facts = _facts(outcome, place)
     row = next(row for row in ROWS if row.matches(facts))
     hint = row.hint.replace("{proxy}", place.proxy)
@@ -580,24 +582,24 @@ def of(outcome: Outcome, place: Place) -> Verdict:
 
 
 def unusable(responder: str, why: str) -> Verdict:
-    """Return the verdict of a ``ready`` whose address can't be used."""
+    """Return the verdict on a ``ready`` whose address can't be used."""
     return Verdict(UNUSABLE, f"{responder} launched a server but sent no usable address for it. {why}", UNUSABLE.hint)
 
 
 def no_answer(responder: str, why: str) -> Verdict:
-    """Return the verdict of a session that was launched and does not answer."""
+    """Return the verdict on a launched session that does not answer."""
     return Verdict(NO_ANSWER, f"{responder} launched a server that does not answer. {why}", NO_ANSWER.hint)
 
 
 def not_opened(responder: str, why: str, place: Place) -> Verdict:
-    """Return the verdict of a session that was launched and accepts no token."""
+    """Return the verdict on a launched session that accepts no token."""
     if not place.has_login:
         return no_answer(responder, why)
     return Verdict(NOT_OPENED, f"{responder} launched a server that accepts no token. {why}", NOT_OPENED.hint)
 
 
 def with_servers(verdict: Verdict, urls: Sequence[str]) -> Verdict:
-    """Return the verdict of a user who has servers already, with these in its hint."""
+    """Return the verdict with the URLs of the user's servers in its hint, and how to stop one."""
     if not urls:
         return verdict
     how = f"JUPYTER_BASE_URL={urls[0]} JUPYTER_TOKEN=$CLINDER_HUB_TOKEN clinder stop"
@@ -605,7 +607,7 @@ def with_servers(verdict: Verdict, urls: Sequence[str]) -> Verdict:
 
 
 def find_responder(outcome: Outcome, place: Place) -> str:
-    """Return the place that was asked, or the member of a federation that it redirects to."""
+    """Return the URL of the hub that answered: the place that was asked, or the member that it redirects to."""
     address = outcome.address
     return address.removesuffix(place.path) if address.endswith(place.path) else urljoin(address, "/")
 
@@ -619,7 +621,7 @@ def _facts(outcome: Outcome, place: Place) -> _Facts:
 
 
 def _shortened(said: str) -> str:
-    """Return a hub's words without repo2docker's repetition of a whole command, and not too many of them."""
+    """Return a hub's words, cut to 600 characters and without the command that repo2docker repeats in its errors."""
     said = re.sub(r"Command '?\[.{60,5000}\]'? (?=returned|died)", "Command ", said, flags=re.DOTALL)
     return said if len(said) <= _LONGEST_MESSAGE else f"{said[: _LONGEST_MESSAGE - 3]}..."
 
@@ -654,7 +656,7 @@ def _sentence(text: str) -> str:
 
 
 def _log(outcome: Outcome) -> tuple[str, ...]:
-    """Return the last lines of the build's log, without those that only repeat a whole command."""
+    """Return the last lines of the build's log, shortened, without empty lines."""
     lines = (line for text in outcome.course.log for line in strip_ansi(text).splitlines())
     return tuple(_shortened(line) for line in lines if line.strip())[-_LOG_LINES:]
 
@@ -682,9 +684,9 @@ def _wait(facts: _Facts) -> float | None:
 
 
 def retry_after(value: str | None, now: str | None = None) -> float | None:
-    """Return the seconds in a Retry-After header, a number or a date (RFC 9110); None if there are none.
+    """Return the seconds in a Retry-After header, which is a number or a date (RFC 9110); None if it is neither.
 
-    ``now`` is the answer's own Date header, so that the two clocks need not agree.
+    ``now`` is the Date header of the same answer, so that a difference between the two clocks does not matter.
     """
     if value is None:
         return None
@@ -697,14 +699,14 @@ def retry_after(value: str | None, now: str | None = None) -> float | None:
 def _timestamp(value: str | None) -> float | None:
     try:
         date = datetime.now(timezone.utc) if value is None else parsedate_to_datetime(value)
-        # One of the three forms of a date has no zone, and all of them mean GMT.
+        # RFC 9110 has three forms of a date. One of them has no time zone, and all of them mean GMT.
         return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError):
         return None
 
 
 def said_wait(said: str) -> float | None:
-    """Return the seconds in "Try again in 5 minutes." (binderhub/repoproviders.py); None if there are none."""
+    """Return the time in words like "Try again in 5 minutes." (binderhub/repoproviders.py) in seconds, or None."""
     match = re.search(r"try again in (\d{1,9}) (second|minute|hour)", said, re.IGNORECASE)
     if match is None:
         return None

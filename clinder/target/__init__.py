@@ -1,5 +1,6 @@
-"""What to launch, and where, when it is not said: from CI's variables, the project's myst.yml, the git checkout.
+"""Find out what to launch and where, from CI's variables, the project's myst.yml and the git checkout.
 
-`clinder.target.target` puts the parts together. `ci`, `myst` and `checkout` each know one source and nothing of each
-other, `environment` knows the history in a checkout. Everything read here may be a stranger's: it has a bound in size.
+`clinder.target.target` puts the parts together. `ci`, `myst` and `checkout` each read one source and do not know each
+other. `environment` reads the history in a checkout. Nothing that is read here can be trusted, so all of it has a bound
+in size.
 """

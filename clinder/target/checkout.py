@@ -1,8 +1,8 @@
-"""The git checkout around a directory: its commit, its remotes, its history. Reads files; git need not be installed.
+"""Read the git checkout around a directory: its commit, its remotes, its history. git need not be installed.
 
-It knows git's files and which remotes a hub could reach; no CI, no myst.yml, no environment. For a checkout that is
-damaged, or newer than it knows, dulwich raises whatever its parsers stumble over (AssertionError and struct.error among
-them). That is no reason to end a launch, so here any exception means: this can't be read.
+This module reads git's files, and knows which remotes a hub could reach; no CI, no myst.yml, no environment. For a
+checkout that is damaged or has a newer format, dulwich raises errors of many kinds (also AssertionError and
+struct.error). They must not end a launch. So here any exception means that something can't be read.
 """
 
 import os
@@ -27,18 +27,18 @@ from clinder.spec import RepoSpec, same_repository
 from clinder.target.files import read_file
 from clinder.text import strip_ansi
 
-_CLOCKS_DIFFER = 24 * 60 * 60  # seconds; a commit is no older than its parents but for that
+_CLOCKS_DIFFER = 24 * 60 * 60  # seconds by which a commit may seem to be older than its parents
 _MAX_CONFIG = 256 * 1024  # bytes of a file of git's configuration
-_MAX_REMOTES = 20  # that are looked at
-_MAX_REFS = 64 * 1024 * 1024  # bytes of packed-refs, of which each ref takes some sixty
-_MAX_OBJECT = 32 * 1024 * 1024  # bytes of a commit, a tree or a file that is looked into
+_MAX_REMOTES = 20  # the most remotes that are considered
+_MAX_REFS = 64 * 1024 * 1024  # bytes of packed-refs; each ref takes about sixty
+_MAX_OBJECT = 32 * 1024 * 1024  # bytes of a commit, a tree or a file
 
 
 class _BoundedRepo(Repo):
-    """dulwich's repository, whose own files are regular and small when they are read."""
+    """A repository of dulwich that reads only regular files of a limited size in .git."""
 
     def get_config(self) -> ConfigFile:
-        """Return .git/config; what includes name that is no such file is passed over. Raises OSError."""
+        """Return .git/config, without included files that are not regular or too large. Raises OSError."""
         for directory in {self.controldir(), self.commondir()}:
             for name in ("HEAD", "packed-refs", "shallow", "objects/info/alternates"):
                 with suppress(FileNotFoundError):
@@ -50,11 +50,11 @@ class _BoundedRepo(Repo):
         return self._read_config("config")
 
     def get_worktree_config(self) -> ConfigFile:
-        """Return .git/config.worktree in the same way."""
+        """Return .git/config.worktree. Raises OSError."""
         return self._read_config("config.worktree")
 
     def get_named_file(self, path: str | bytes, basedir: str | None = None) -> BytesIO | None:
-        """Return a file of .git, as of the commits where a shallow history ends."""
+        """Return a file in .git, for example the one with the commits where a shallow history ends."""
         try:
             return BytesIO(read_file(Path(basedir or self.controldir(), os.fsdecode(path)), _MAX_REFS))
         except FileNotFoundError:
@@ -70,9 +70,9 @@ class _BoundedRepo(Repo):
 
 
 def _check_regular(directory: str, limit: float) -> None:
-    """Raise OSError if a folder of git's holds anything but folders and files of at most ``limit`` bytes.
+    """Raise OSError if a folder in .git contains something else than folders and files of at most ``limit`` bytes.
 
-    dulwich would wait for the writer of a FIFO.
+    Without this check, dulwich would wait for the writer of a FIFO.
     """
     with suppress(FileNotFoundError), os.scandir(directory) as entries:
         for entry in entries:
@@ -83,14 +83,14 @@ def _check_regular(directory: str, limit: float) -> None:
 
 
 class RemoteCommit(NamedTuple):
-    """What is checked out, as a hub would name it, and the remote that it is at."""
+    """The commit that is checked out, as a spec of a remote's repository, and the name of the remote."""
 
     spec: RepoSpec
     remote: str
 
 
 class Checkout:
-    """A git repository on this machine, and what is checked out of it."""
+    """A git repository on this machine, and its checked out commit."""
 
     def __init__(self, repo: Repo) -> None:
         self.repo = repo
@@ -98,7 +98,7 @@ class Checkout:
 
     @classmethod
     def around(cls, directory: Path) -> "Checkout | None":
-        """Return the checkout that a directory is in; None if there is none that can be read."""
+        """Return the checkout that contains a directory; None if there is none that can be read."""
         try:
             return cls(_BoundedRepo.discover(directory))
         except Exception:  # noqa: BLE001
@@ -109,7 +109,7 @@ class Checkout:
         self.repo.close()
 
     def remote_commit(self) -> RemoteCommit | None:
-        """Return the commit at the first remote that a hub could reach; None without such a remote or any commit."""
+        """Return the commit at the first remote that a hub could reach; None without a commit or such a remote."""
         commit = self._commit()
         for name, spec in self._repositories():
             if commit:
@@ -117,11 +117,11 @@ class Checkout:
         return None
 
     def spelling_of(self, spec: RepoSpec) -> RepoSpec | None:
-        """Return how a remote has the name of a repository; None if no remote is of that repository."""
+        """Return the spec of the remote that is the same repository, with its spelling; None if there is none."""
         return next((found for _, found in self._repositories() if same_repository(found, spec)), None)
 
     def ref_in(self, spec: RepoSpec) -> str:
-        """Return the spec's ref without the folder that follows it in ``/tree/main/docs``, as far as refs are here."""
+        """Return the spec's ref without a folder behind it (``/tree/main/docs``), if the checkout has the ref."""
         remotes = [name for name, found in self._repositories() if same_repository(found, spec)]
         words = spec.ref.split("/")
         for count in range(len(words), 0, -1):
@@ -131,16 +131,16 @@ class Checkout:
         return spec.ref
 
     def why_not(self) -> str:
-        """Say why there is no such commit."""
+        """Return a clause that says why remote_commit() found nothing."""
         if self._commit() is None:
             return f"the git checkout {self.repo.path} has no commit that can be read"
         remotes = ", ".join(strip_ansi(f"{name}: {remove_login(url)}") for name, url in self._remotes())
         return f"the git checkout {self.repo.path} has no remote that a hub could reach" + (remotes and f" ({remotes})")
 
     def is_pushed(self, revision: str) -> bool:
-        """Tell whether a commit is on a branch of the remote that was found, as last seen here, or in a tag.
+        """Tell whether a commit is on a branch of the remote, as last fetched, or in a tag.
 
-        True as well where the history here does not tell: nothing is known then that a person should be warned of.
+        Return True also if the history in the checkout is too short to know: then there is no reason to warn.
         """
         repositories = list(self._repositories())
         same = [f"refs/remotes/{name}/".encode() for name, spec in repositories if spec == repositories[0][1]]
@@ -154,14 +154,14 @@ class Checkout:
         return True
 
     def has_in(self, revisions: Iterable[str], commit: str) -> bool:
-        """Tell whether a commit is one of revisions or their ancestors, as far as the history is here."""
-        with suppress(Exception):  # it may be there, but nobody knows
+        """Tell whether a commit is one of the revisions or their ancestors. Return False if that is not known."""
+        with suppress(Exception):
             tips = [tip for tip in map(self.resolve, revisions) if tip]
             return self._is_in(tips, ObjectID(commit.encode())) is True
         return False
 
     def resolve(self, revision: str) -> ObjectID | None:
-        """Return the commit of a full id or ref; None if it is not here."""
+        """Return the commit of a full id or a ref; None if the checkout does not have it."""
         name = revision.encode()
         try:
             return self.repo.refs[Ref(name)] if name.startswith(b"refs/") else self.repo[name].id
@@ -169,7 +169,7 @@ class Checkout:
             return None
 
     def _is_in(self, tips: Iterable[ObjectID], commit: ObjectID) -> bool | None:
-        """Tell whether commit is one of tips or their ancestors; None if the history here ends before that is known."""
+        """Tell whether a commit is one of the tips or their ancestors; None if the history is too short to know."""
         todo, seen, known = set(tips), set[ObjectID](), True
         with suppress(KeyError):
             oldest = getattr(self.repo[commit], "commit_time", 0) - _CLOCKS_DIFFER
@@ -182,7 +182,7 @@ class Checkout:
                     except KeyError:
                         known = False
                     else:
-                        if isinstance(after, Commit) and after.commit_time >= oldest:  # a tag may be of no commit
+                        if isinstance(after, Commit) and after.commit_time >= oldest:  # a tag's object may be no commit
                             parents.update(after.parents)
                 todo = parents - seen
             return True if todo else False if known else None
@@ -196,13 +196,13 @@ class Checkout:
         return commit if valid_hexsha(commit) else None
 
     def _repositories(self) -> Iterator[tuple[str, RepoSpec]]:
-        """Yield the remotes' names and what a hub would fetch from them, for those of which it could."""
+        """Yield the names of the remotes that a hub could reach, and their specs."""
         for name, url in self._remotes():
             if spec := _reachable(url):
                 yield name, spec
 
     def _remotes(self) -> Iterator[tuple[str, str]]:
-        """Yield the remotes' names and URLs, the one first that the branch follows, then origin."""
+        """Yield the names and URLs of the remotes: first the branch's upstream, then origin, then the others."""
         own = self._config
         names = [section[1] for section in own.sections() if len(section) == 2 and section[0] == b"remote"]
         followed = b""
@@ -215,7 +215,7 @@ class Checkout:
                 yield name.decode("utf-8", "replace"), self._rewritten(url.decode("utf-8", "replace"))
 
     def _rewritten(self, url: str) -> str:
-        """Return a URL as the person's own configuration of git, if that can be read, has it replaced."""
+        """Return a URL with the replacements (``insteadOf``) of the user's git configuration, if it can be read."""
         with suppress(Exception):
             return apply_instead_of(self._whole_config, url)
         return url
@@ -226,12 +226,12 @@ class Checkout:
 
     @cached_property
     def _whole_config(self) -> StackedConfig:
-        """Return the configuration of the person and the machine as well. Raises whatever dulwich does."""
+        """Return the configuration with those of the user and the machine. Raises any exception of dulwich."""
         return self.repo.get_config_stack()
 
 
 def _reachable(url: str) -> RepoSpec | None:
-    """Return the spec of a remote's URL; None for one on this machine, or of a host that only its user's ssh knows."""
+    """Return the spec of a remote's URL; None for a URL on this machine or with a host name from ssh's config."""
     url = to_https(url)
     if not re.match(r"(https?|git)://", url, re.IGNORECASE):
         return None

@@ -1,7 +1,7 @@
-"""Which repository and commit CI says it builds: a reader for each CI, over its variables.
+"""Read which repository and commit a CI builds. There is a reader for each CI.
 
-It knows variables, and the file of an event that GitHub Actions writes; no checkout, no myst.yml, no network. Each
-reader names the page of its CI's documentation that its variables are from.
+The readers use the CI's variables, and the event file of GitHub Actions; no checkout, no myst.yml, no network. Each
+reader names the page of its CI's documentation that describes the variables.
 """
 
 import json
@@ -14,21 +14,21 @@ from clinder.giturl import to_https
 from clinder.spec import RepoSpec
 from clinder.target.files import read_file
 
-_MAX_EVENT = 2 * 1024 * 1024  # bytes; a request with the longest text that GitHub takes has a quarter of that
+_MAX_EVENT = 2 * 1024 * 1024  # bytes; a pull request with the longest text that GitHub allows has a quarter of it
 
 
 class Base(NamedTuple):
-    """What a pull or merge request is to be merged into: a repository, and where in a checkout its branch may be."""
+    """The target of a pull or merge request: its repository, and revisions of its branch in a checkout."""
 
     repo: str
     revisions: tuple[str, ...]
 
 
 class CIBuild(NamedTuple):
-    """The repository and commit that CI builds.
+    """The repository and commit that a CI builds.
 
-    ``request`` says which pull or merge request it is the head of, ``base`` what that goes to. ``fork_deleted``: the
-    head is on no branch any more, so that no hub can fetch it.
+    For a pull or merge request, the commit is its head: ``request`` says of which one, and ``base`` is its target.
+    ``fork_deleted``: the head is on no branch any more, so no hub can fetch it.
     """
 
     spec: RepoSpec
@@ -39,7 +39,7 @@ class CIBuild(NamedTuple):
 
 
 def read_ci(environ: Mapping[str, str]) -> CIBuild | None:
-    """Return what CI says it builds; None when this is no CI that says it. Raises `UsageError`."""
+    """Return what the CI builds; None if this process runs in no known CI. Raises `UsageError`."""
     for name, ci in CIS.items():
         if environ.get(ci.mark, "").lower() == "true" and (build := ci.read(environ)):
             return build._replace(ci=name)
@@ -47,10 +47,10 @@ def read_ci(environ: Mapping[str, str]) -> CIBuild | None:
 
 
 def _github(environ: Mapping[str, str]) -> CIBuild | None:
-    """GitHub Actions: on a pull request its head, in the fork that it may come from.
+    """Return what GitHub Actions builds: for a pull request, its head in the repository or fork that it comes from.
 
-    The merge commit that GITHUB_SHA names there is a ref of GitHub's own, which a hub can't fetch. (On
-    pull_request_target it is the base, as for the job itself.) See docs.github.com, "Events that trigger workflows".
+    For a pull request, GITHUB_SHA is a merge commit on a ref of GitHub's own, which a hub can't fetch. For
+    pull_request_target it is the base, as for the job itself. Source: docs.github.com, "Events that trigger workflows".
     """
     server = environ.get("GITHUB_SERVER_URL") or "https://github.com"
     repo, sha = environ.get("GITHUB_REPOSITORY", ""), environ.get("GITHUB_SHA", "")
@@ -69,12 +69,12 @@ def _github(environ: Mapping[str, str]) -> CIBuild | None:
 
 
 class _PullRequest(NamedTuple):
-    """What GitHub tells of a pull request; of ``repo`` nothing when the fork was deleted."""
+    """A pull request in GitHub's event; ``repo`` is None if its fork was deleted."""
 
     number: str
     sha: str
     repo: str | None
-    base: tuple[str, str]  # the commit, and where a checkout may have the branch
+    base: tuple[str, str]  # the target's commit, and the ref of its branch in a checkout
 
 
 def _pull_request(environ: Mapping[str, str]) -> _PullRequest:
@@ -82,7 +82,7 @@ def _pull_request(environ: Mapping[str, str]) -> _PullRequest:
         request = json.loads(read_file(environ["GITHUB_EVENT_PATH"], _MAX_EVENT))["pull_request"]
         head = request["head"]
         repo = head["repo"]["full_name"] if head.get("repo") else None
-        base = request.get("base") or {}  # events that people write for a runner of their own may have none
+        base = request.get("base") or {}  # events that people write for another runner may have none
         if not re.fullmatch(r"[0-9a-f]{40,64}", head["sha"]):
             raise ValueError
         revisions = (str(base.get("sha", "")), f"refs/remotes/origin/{base.get('ref', '')}")
@@ -95,11 +95,14 @@ def _pull_request(environ: Mapping[str, str]) -> _PullRequest:
 
 
 def _gitlab(environ: Mapping[str, str]) -> CIBuild | None:
-    """GitLab CI: on a merge request the head of its source. (docs.gitlab.com, "Predefined CI/CD variables")."""
+    """Return what GitLab CI builds: for a merge request, the head of its source branch.
+
+    Source: docs.gitlab.com, "Predefined CI/CD variables".
+    """
     url, sha = environ.get("CI_PROJECT_URL", ""), environ.get("CI_COMMIT_SHA", "")
     number = environ.get("CI_MERGE_REQUEST_IID", "")
     if number:
-        # Set in a pipeline for merged results alone: CI_COMMIT_SHA is the merge there, which is on no branch.
+        # This is set only in a pipeline for merged results, where CI_COMMIT_SHA is a merge that is on no branch.
         sha = environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or sha
         url = environ.get("CI_MERGE_REQUEST_SOURCE_PROJECT_URL") or url
     if not url or not sha:
@@ -116,19 +119,22 @@ def _gitlab(environ: Mapping[str, str]) -> CIBuild | None:
 
 
 def _netlify(environ: Mapping[str, str]) -> CIBuild | None:
-    """Netlify, whose commit is a deploy preview's head already (docs.netlify.com, "Build environment variables")."""
+    """Return what Netlify builds: for a deploy preview, the head (docs.netlify.com, "Build environment variables")."""
     url, sha = environ.get("REPOSITORY_URL", ""), environ.get("COMMIT_REF", "")
     return CIBuild(_spec(url, sha)) if url and sha else None
 
 
 def _read_the_docs(environ: Mapping[str, str]) -> CIBuild | None:
-    """Read the Docs, whose commit is a pull request's head already (docs.readthedocs.com, "Environment variables")."""
+    """Return what Read the Docs builds: for a pull request, its head.
+
+    Source: docs.readthedocs.com, "Environment variables".
+    """
     url, sha = environ.get("READTHEDOCS_GIT_CLONE_URL", ""), environ.get("READTHEDOCS_GIT_COMMIT_HASH", "")
     return CIBuild(_spec(url, sha)) if url and sha else None
 
 
 class CI(NamedTuple):
-    """One CI: the variable that is ``true`` there, and its reader."""
+    """A CI: the variable that is ``true`` in it, and its reader."""
 
     mark: str
     read: Callable[[Mapping[str, str]], CIBuild | None]

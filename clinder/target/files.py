@@ -1,6 +1,6 @@
-"""Files that a stranger may have written, read within bounds: size, kind of file, growth of YAML.
+"""Read files that can't be trusted, within bounds: the size, the kind of file, and the growth of YAML.
 
-It knows neither what the files mean nor what to do when they can't be read.
+This module does not know what the files mean, or what to do if they can't be read.
 """
 
 import errno
@@ -10,17 +10,17 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-# In YAML. An alias (*x) is a reference and costs nothing; a merge (<<: *x) copies what may hold merges itself.
+# Bounds of a YAML document. An alias (*x) takes no memory. A merge (<<: *x) copies keys, also those of other merges.
 _MAX_DEPTH = 100
 _MAX_ALIASES = 100
-_MAX_MERGED_KEYS = 1000  # into one mapping
+_MAX_MERGED_KEYS = 1000  # in one mapping
 _NO_CONTROLLING_TERMINAL = getattr(os, "O_NOCTTY", 0)
 
 
 def read_file(path: str | Path, limit: int) -> bytes:
-    """Return the content of a regular file of at most ``limit`` bytes. Never waits for a writer, as of a FIFO.
+    """Return the content of a regular file of at most ``limit`` bytes. It never waits for the writer of a FIFO.
 
-    Raises OSError for any other file, and ValueError for a path that is none.
+    Raises OSError for any other file, and ValueError for a path that can't be one.
     """
     number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | _NO_CONTROLLING_TERMINAL)
     with open(number, "rb") as file:  # noqa: PTH123  (it is open already)
@@ -33,14 +33,14 @@ def read_file(path: str | Path, limit: int) -> bytes:
 
 
 def load_yaml(text: str) -> Any:
-    """Return what a YAML document says; numbers and dates stay text, as each may be a ref (0123456, 1.10, 2024-01-31).
+    """Return the content of a YAML document. Numbers and dates stay text, because they may be refs (1.10, 2024-01-31).
 
     Raises `yaml.YAMLError`, or one of the errors that PyYAML lets through: ValueError, LookupError, AttributeError,
     ArithmeticError, RecursionError.
     """
     import yaml
 
-    # The loader in C is ten times as fast, and has a stack that deep nesting would overflow.
+    # The loader in C is ten times as fast. Deep nesting would overflow its stack, so it is checked first.
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     _check_growth(yaml.parse(text, base))
 
@@ -64,7 +64,7 @@ def load_yaml(text: str) -> Any:
 
 
 def _check_growth(events: Iterable[Any]) -> None:
-    """Raise YAMLError for a document that is nested too deeply, or refers to parts of itself too often."""
+    """Raise YAMLError for a document that is nested too deeply, or has too many aliases."""
     import yaml
 
     depth = aliases = 0

@@ -1,8 +1,8 @@
-"""Where a project is in its checkout, and whether its cells will find the files beside their pages.
+"""Warn if the cells of a MyST project will not find files that are in the folders of their pages.
 
-MyST names a page to the session by its path from the project's folder, and the session looks there from the
-repository's root (mystmd 1.11, packages/myst-execute/src/kernel.ts; jupyter_server, cwd_for_path). So the cells of a
-page begin beside it only if the folder from which MyST names its pages is the root.
+MyST tells the session the path of a page from the project's folder. The session takes it as a path from the root of the
+repository, and starts the kernel in that folder (mystmd 1.11, packages/myst-execute/src/kernel.ts; jupyter_server,
+cwd_for_path). So cells run in the folder of their page only if the project's folder is the root of the repository.
 """
 
 import os
@@ -16,23 +16,23 @@ from clinder.target.files import load_yaml, read_file
 _MAX_CONFIG = 256 * 1024  # bytes
 _PAGES = (".md", ".ipynb")
 _NO_PAGES = ("_build", "node_modules", "__pycache__")
-_MOST_ENTRIES = 20_000  # of directories, all in all
-_MOST_LEVELS = 20  # of folders
-_MOST_NAMES = 50  # beside a page, that are looked for in it
+_MOST_ENTRIES = 20_000  # entries of directories, in total
+_MOST_LEVELS = 20  # levels of folders
+_MOST_NAMES = 50  # names of files in a page's folder that are searched for in the page
 _MAX_PAGE = 1 << 20  # bytes
-_MAX_ALL = 8 << 20  # bytes, all in all
+_MAX_ALL = 8 << 20  # bytes of all pages together
 
 
 def checkout_root(directory: Path) -> Path | None:
-    """Return the root of the checkout that a directory is in, which may be damaged; None if it is in none."""
+    """Return the root of the checkout that contains a directory, or None. The checkout may be damaged."""
     for folder in (directory, *directory.parents):
-        if os.path.exists(folder / ".git"):  # noqa: PTH110  (says no where a directory may not be looked into)
+        if os.path.exists(folder / ".git"):  # noqa: PTH110  (it is False where the directory may not be read)
             return folder
     return None
 
 
 def warn_of_folder(directory: Path) -> list[str]:
-    """Return a warning if code of MyST's project around a directory names a file that it will not find."""
+    """Return a warning if the MyST project around a directory has code that names a file and will not find it."""
     root = checkout_root(directory)
     folder = _myst_folder(directory, root) if root else None
     if root is None or folder is None or folder == root:
@@ -49,9 +49,9 @@ _WARNING = (
 
 
 def _myst_folder(directory: Path, root: Path) -> Path | None:
-    """Return the folder from which MyST names its pages: of the nearest ``site``, else of the nearest ``project``.
+    """Return the folder from which MyST's paths of pages begin: that of the nearest ``site``, else ``project``.
 
-    It is not looked for above the checkout's root. Source: sourcePath() in mystmd, myst-cli/src/session/session.ts.
+    Folders above the checkout's root do not count. Source: sourcePath() in mystmd, myst-cli/src/session/session.ts.
     """
     nearest = None
     for folder in (directory, *directory.parents):
@@ -66,9 +66,9 @@ def _myst_folder(directory: Path, root: Path) -> Path | None:
 
 
 def _read_config(folder: Path) -> dict[Any, Any]:
-    """Return MyST's configuration in a folder; nothing where that can't be read, for this is about a warning alone."""
+    """Return MyST's configuration in a folder; empty if it can't be read, because it is only for a warning."""
     for name in ("myst.yml", "myst.yaml"):
-        with suppress(Exception):  # there is none; or PyYAML lets an error of any kind through
+        with suppress(Exception):  # there is no file; or PyYAML raises an error, which may be of any kind
             config = load_yaml(read_file(folder / name, _MAX_CONFIG).decode())
             return config if isinstance(config, dict) else {}
     return {}
@@ -80,17 +80,17 @@ class _Named(NamedTuple):
 
 
 def _names_of_files(folder: Path) -> Iterator[_Named]:
-    """Yield pages with code that names something beside them, and what: a file or folder in quotes, or a module."""
+    """Yield pages with code that names a file, a folder or a module in the page's folder, and that name."""
     rest, entries = _MAX_ALL, 0
     for place, folders, files in os.walk(folder):
         entries += len(folders) + len(files)
         folders[:] = sorted(name for name in folders if name[0] != "." and name not in _NO_PAGES)
         if place.count(os.sep) - str(folder).count(os.sep) >= _MOST_LEVELS:
-            folders.clear()  # Python 3.11 would call itself for each level
+            folders.clear()  # os.walk of Python 3.11 recurses for each level
         beside = sorted(name for name in files if name[0] != "." and not name.endswith(_PAGES))
         needles = _needles([*beside, *(f"{name}/" for name in folders)][:_MOST_NAMES])
         for page in sorted(name for name in files if name.endswith(_PAGES)):
-            path = os.path.join(place, page)  # noqa: PTH118  (as os.walk has it)
+            path = os.path.join(place, page)  # noqa: PTH118  (os.walk yields text)
             with suppress(OSError, ValueError):
                 content = read_file(path, min(_MAX_PAGE, rest))
                 rest -= len(content)
@@ -101,7 +101,7 @@ def _names_of_files(folder: Path) -> Iterator[_Named]:
 
 
 def _needles(names: list[str]) -> list[tuple[bytes, str]]:
-    """Return what code has in it that uses something of these names, with the name. In a notebook that is in JSON."""
+    """Return pairs: a piece of text that code with this name contains, and the name. A notebook's code is in JSON."""
     quoted = ((f"{quote}{name}{end}", name) for name in names for quote in "\"'" for end in _ends(name, quote))
     relative = ((f"{quote}{name}", name) for name in ("../", "./") for quote in "\"'")
     modules = (name.removesuffix(".py") for name in names if name.endswith(".py"))

@@ -1,7 +1,8 @@
-"""What a project's myst.yml says of its Binder: hub, repository, ref, in all the forms that MyST accepts.
+"""Read the hub, repository and ref from a project's myst.yml, in all the forms that MyST accepts.
 
-It knows MyST's configuration (mystmd, packages/myst-frontmatter/src/thebe/validators.ts; myst-cli/src/config.ts) and
-reads files, within bounds. It knows no checkout, no CI and no network: what a file extends from the web it only names.
+This module knows MyST's configuration (mystmd, packages/myst-frontmatter/src/thebe/validators.ts;
+myst-cli/src/config.ts) and reads files, within bounds. It knows no checkout, no CI and no network: for files on the web
+that a myst.yml extends, it returns the URLs.
 """
 
 import os
@@ -16,25 +17,25 @@ from clinder.giturl import remove_login
 from clinder.spec import RepoSpec, parse_hub
 from clinder.target.files import load_yaml, read_file
 
-MAX_SIZE = 256 * 1024  # bytes of a file; those of large books have a twentieth of that
-_MAX_EXTENDED = 20  # files, all in all
+MAX_SIZE = 256 * 1024  # bytes of a file; the file of a large book has a twentieth of that
+_MAX_EXTENDED = 20  # the most files that are read in total
 
 Project = dict[Any, Any]
 
 
 class MystRepository(NamedTuple):
-    """A repository and a ref, as far as each is named."""
+    """A repository and a ref; each is None if it is not named."""
 
     spec: RepoSpec | None
     ref: str | None
 
 
 class MystConfig:
-    """What a project's configuration says of its Binder: for each item, what the first place says that names it.
+    """The hub, repository and ref in a project's configuration. Each comes from the first place that names it.
 
-    The places are ``project.jupyter.binder``, ``project.binder`` and ``project.github``; where a hub is expected, a
-    launch link is fine as well. An item is read when it is asked for: what nobody needs may be wrong. ``name`` is the
-    file's, for a person. ``remote`` are the URLs that the file extends, the one first that counts most.
+    The places are ``project.jupyter.binder``, ``project.binder`` and ``project.github``. In place of a hub's URL, a
+    launch link is also accepted. A value is read only when it is needed, so an error in another value does not matter.
+    ``name`` is the file's name for messages. ``remote`` has the URLs that the file extends; the first counts most.
     """
 
     def __init__(self, project: Project, name: str, remote: tuple[str, ...] = ()) -> None:
@@ -49,11 +50,11 @@ class MystConfig:
         self._github = project.get("github")
 
     def filled(self, extended: "MystConfig") -> "MystConfig":
-        """Return this with the keys that it lacks of a file that it extends."""
+        """Return this configuration, with missing keys added from a file that it extends."""
         return MystConfig({**extended._project, **self._project}, self.name, self.remote)
 
     def hub(self) -> str | None:
-        """Return the hub's URL. Raises `UsageError`."""
+        """Return the hub's URL, or None. Raises `UsageError`."""
         for place, options in self._places.items():
             with self._blamed(place):
                 if url := _option(options, "url"):
@@ -61,7 +62,7 @@ class MystConfig:
         return None
 
     def repository(self) -> MystRepository:
-        """Return the repository, and its ref if that is said: else the spec's is HEAD. Raises `UsageError`."""
+        """Return the repository and its ref. Without a ref, the spec's ref is HEAD. Raises `UsageError`."""
         ref = None
         for place, options in self._places.items():
             with self._blamed(place):
@@ -82,14 +83,14 @@ class MystConfig:
 
 
 def find_myst(directory: Path) -> MystConfig | None:
-    """Return the configuration of the first myst.yml in directory or above it that has a project, as MyST finds it.
+    """Return the configuration of the first myst.yml that has a project, in a directory or above it, as MyST does.
 
     Local files that it ``extends`` are read and merged as MyST does. Raises `UsageError`.
     """
     for folder in (directory, *directory.parents):
         for name in ("myst.yml", "myst.yaml"):
             path = folder / name
-            # os.path's says no where a directory above may not be looked into
+            # os.path.exists() is False if a directory above may not be read; Path.exists() raises
             if os.path.exists(path) and not os.path.isdir(path):  # noqa: PTH110, PTH112
                 project, remote = _read_project(path, [])
                 if project is not None or remote:
@@ -98,14 +99,15 @@ def find_myst(directory: Path) -> MystConfig | None:
 
 
 def parse_myst(content: bytes, name: str) -> MystConfig:
-    """Return the configuration in a file's content, without what that extends in turn. Raises `UsageError`."""
+    """Return the configuration in a file's content, without the files that it extends. Raises `UsageError`."""
     return MystConfig(_own_project(_parse(content, name)) or {}, name)
 
 
 def _read_project(path: Path, read: list[str]) -> tuple[Project | None, list[str]]:
-    """Return a file's project and the URLs that it extends; ``read`` are the files so far, against circles.
+    """Return a file's project and the URLs that it extends. ``read`` has the files so far, to find circles.
 
-    As MyST merges: what a file says itself counts most, then what it extends, the last first; a key is taken whole.
+    It merges as MyST does: the file's own keys count most, then those of the files that it extends, the last first. The
+    value of a key is not merged.
     """
     read.append(os.path.abspath(path))  # noqa: PTH100  (resolve() raises errors of links and of names)
     config = _read_config(path)
@@ -127,7 +129,7 @@ def _own_project(config: Project) -> Project | None:
     if not isinstance(project, dict):
         return None
     own = {key: value for key, value in project.items() if value is not None}
-    if "thebe" in own:  # the older name of the same
+    if "thebe" in own:  # the older name of jupyter
         own.setdefault("jupyter", own["thebe"])
     return own
 
@@ -159,36 +161,36 @@ def _parse(content: bytes, name: str) -> Project:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
     except (ValueError, LookupError, AttributeError, ArithmeticError, RecursionError):
-        pass  # PyYAML does not reckon with a value that is not of the tag before it
+        pass  # PyYAML raises these errors for a value that does not fit its tag
     else:
         if config is None or isinstance(config, dict):
             return config or {}
-    last = content.rstrip(b" \t").count(b"\n")  # libyaml is one line further where a file ends too early
+    last = content.rstrip(b" \t").count(b"\n")  # libyaml's line is one too high if a file ends too early
     line = f", line {min(mark.line, last) + 1}," if mark else ""
     raise UsageError(f"{name}{line} can't be read as MyST's configuration.", _SAY_WHICH)
 
 
 def _repository(options: Any) -> MystRepository:
-    """Return what one of the places of a binder says."""
+    """Return the repository and ref in one of the places."""
     repo, ref, provider, url = (_option(options, key) for key in ("repo", "ref", "provider", "url"))
     if not repo:
         spec = parse_hub(url)[1] if "/v2/" in url else None
         return MystRepository(spec, ref or (spec.ref if spec else None))
     spec = _parse_repo(remove_login(repo), provider.lower())
-    if spec.ref != "HEAD":  # in the repository's URL
+    if spec.ref != "HEAD":  # the repository's URL has a ref
         ref = ref or spec.ref
     return MystRepository(spec, ref or None)
 
 
 def _parse_repo(repo: str, provider: str) -> RepoSpec:
-    """Return the spec of a repository as MyST has it, whose default provider, github, takes any URL as well."""
+    """Return the spec of a repository in myst.yml. The default provider there is github, which also takes any URL."""
     if "://" in repo and provider in ("", "github", "gitlab", "gist"):
         return RepoSpec.parse(repo)
     return RepoSpec.parse(repo, None, provider or "github")
 
 
 def _github_repository(github: Any) -> MystRepository:
-    """Return what ``project.github`` says: it may be an organisation or any page, which names no repository."""
+    """Return the repository in ``project.github``. It may also be an organisation or any page: then return none."""
     if isinstance(github, str):
         with suppress(UsageError):
             spec = RepoSpec.parse(remove_login(github.strip()))
@@ -199,7 +201,7 @@ def _github_repository(github: Any) -> MystRepository:
 
 
 def _option(options: Any, key: str) -> str:
-    """Return one of the options of a place; a place that is a text itself is a hub's URL."""
+    """Return one of the options of a place. A place that is a text is a hub's URL."""
     if isinstance(options, str):
         options = {"url": options}
     value = options.get(key) if isinstance(options, dict) else None

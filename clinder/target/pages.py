@@ -1,4 +1,4 @@
-"""Which kernels notebooks (.ipynb) and pages (the front matter of .md and .qmd) in a directory name, within bounds."""
+"""Find the kernels that notebooks (.ipynb) and pages (the front matter of .md and .qmd) in a directory name."""
 
 import json
 import os
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from clinder.target.files import load_yaml, read_file
 from clinder.text import one_line
 
-_MOST_PAGES = 2000  # that are looked at
-_MOST_ENTRIES = 50_000  # of directories, all in all
-_MAX_DEPTH = 20  # of folders
+_MOST_PAGES = 2000
+_MOST_ENTRIES = 50_000  # entries of directories, in total
+_MAX_DEPTH = 20  # levels of folders
 _MAX_FILE = 16 << 20  # bytes
-_MAX_ALL = 64 << 20  # bytes, all in all
+_MAX_ALL = 64 << 20  # bytes of all files together
 _MAX_FRONT_MATTER = 64 << 10  # bytes
-_MAX_ALL_FRONT_MATTER = 1 << 20  # bytes, all in all: a million takes a second
+_MAX_ALL_FRONT_MATTER = 1 << 20  # bytes of all front matter together; it takes a second to read
 _MAX_NAME = 100  # characters
 _NO_PAGES = ("_build", "node_modules", "site-packages", "__pycache__")
 
@@ -29,9 +29,9 @@ class Named(NamedTuple):
 
 
 def find_kernels(directory: Path) -> dict[Named, list[str]]:
-    """Return the kernels that pages name, each with the pages' paths below the directory.
+    """Return the kernels that pages name, each with the paths of its pages below the directory.
 
-    What can't be read, or is no page, names none; so does what lies beyond the bounds.
+    Files that can't be read, that are no pages or that are beyond the bounds above are left out.
     """
     kernels: dict[Named, list[str]] = {}
     rest, rest_of_front_matter = _MAX_ALL, _MAX_ALL_FRONT_MATTER
@@ -53,7 +53,7 @@ def _pages(directory: Path) -> Iterator[Path]:
     pages = entries = 0
     for folder, folders, names in os.walk(directory):
         entries += len(folders) + len(names)
-        is_deep = len(Path(folder).parts) - len(directory.parts) >= _MAX_DEPTH  # os.walk calls itself for each level
+        is_deep = len(Path(folder).parts) - len(directory.parts) >= _MAX_DEPTH  # os.walk may recurse for each level
         folders[:] = [] if is_deep else sorted(name for name in folders if _may_hold_pages(name))
         for name in sorted(names):
             if name.endswith((".ipynb", ".md", ".qmd")):
@@ -70,7 +70,7 @@ def _may_hold_pages(folder: str) -> bool:
 
 
 def _kernel_of(content: bytes, front_matter: bytes | None) -> Named | None:
-    """Return the kernel that a page names, if it names one; without front matter it is a notebook."""
+    """Return the kernel that a page names, or None. If ``front_matter`` is None, the page is a notebook."""
     try:
         if front_matter is None:
             page, has_code = _notebook(content)
@@ -78,7 +78,7 @@ def _kernel_of(content: bytes, front_matter: bytes | None) -> Named | None:
             page, has_code = load_yaml(front_matter.decode()), b"{code-cell}" in content
         name = page["kernelspec"]["name"]
         language = page["kernelspec"].get("language") or page.get("language_info", {}).get("name") or ""
-    except Exception:  # noqa: BLE001  (whatever a parser stumbles over, a page that can't be read names no kernel)
+    except Exception:  # noqa: BLE001  (parsers raise many kinds of errors; a page that can't be read names no kernel)
         return None
     if not isinstance(name, str) or not 0 < len(name) <= _MAX_NAME or not isinstance(language, str):
         return None
@@ -91,7 +91,7 @@ def _notebook(content: bytes) -> tuple[Any, bool]:
 
 
 def _front_matter(content: bytes) -> bytes:
-    """Return the YAML between the two lines of hyphens with which a page may begin; nothing if there is none."""
+    """Return the YAML between two lines of hyphens at the beginning of a page; empty if there is none."""
     text = content[:_MAX_FRONT_MATTER].removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
     head, end, _ = text.removeprefix(b"---").partition(b"\n---")
     return head if end and text.startswith(b"---\n") else b""

@@ -1,7 +1,7 @@
-"""A file that a project's myst.yml extends from the web, read within bounds.
+"""Fetch a file that a project's myst.yml extends from the web, within bounds.
 
-It knows how to fetch a small file over https, and not what is in it. The URL is the project's, which may be a
-stranger's: nothing private is sent (no cookie, no token, no ~/.netrc), and nothing is read but over https.
+This module fetches a small file over https, and does not know its content. The URL comes from the project, so it can't
+be trusted: no cookie, no token and no password from ~/.netrc is sent, and only https is used.
 """
 
 from time import monotonic
@@ -14,12 +14,12 @@ from clinder.spec import check_url
 if TYPE_CHECKING:
     from clinder._http import Client
 
-SECONDS = 10.0  # for all of it
+SECONDS = 10.0  # for the whole file
 _MAX_REDIRECTS = 3
 
 
 def read_remote(url: str, limit: int, seconds: float = SECONDS) -> bytes:
-    """Return what is at a URL, of at most ``limit`` bytes. Raises OSError, whose text says why it could not be read."""
+    """Return the content at a URL, at most ``limit`` bytes. Raises OSError; its text says why it could not be read."""
     from clinder._http import NETWORK_ERRORS, Client, describe
 
     deadline = monotonic() + seconds
@@ -38,7 +38,7 @@ def read_remote(url: str, limit: int, seconds: float = SECONDS) -> bytes:
 
 
 class _Unread(OSError):
-    """Why an answer was not taken."""
+    """The reason to reject an answer."""
 
 
 def _read(client: "Client", url: str, limit: int, seconds: float) -> bytes:

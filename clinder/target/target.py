@@ -1,8 +1,8 @@
-"""What to launch, and where: what was said, and for the rest CI, the project's myst.yml and the git checkout.
+"""Decide what to launch and where: from the arguments, then from CI, the project's myst.yml and the git checkout.
 
-It knows the order of these sources, which is that of the command line's reference, and the words for the log. How each
-source is read is that source's module's to know. It asks files and variables of this machine; the web
-only for a file that myst.yml extends, when nothing else names a hub.
+This module knows the order of these sources, which the command line's reference documents, and the words for the log.
+The modules of the sources read them. It reads files and variables of this machine. It asks the web only for a file that
+myst.yml extends, if nothing else names a hub.
 """
 
 import os
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Tokens(NamedTuple):
-    """What the first hub is sent: a token that lifts its rate limit, and an API token where it needs a login."""
+    """The tokens for the first hub: ``build`` lifts its rate limit, ``hub`` is an API token for a hub with a login."""
 
     build: str | None = None
     hub: str | None = None
@@ -38,14 +38,16 @@ class Tokens(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What will be launched and where, decided.
+    """What will be launched, and where.
 
-    ``hubs`` are tried in this order. ``lines`` are for the log, the first being what was chosen and from where.
-    ``instead_of`` is what would have been launched if no image were to be reused, when that is something else.
-    ``hub_inferred`` tells a hub that a file of the project named, which may be a stranger's, and ``hub_by_default`` one
-    that nobody named. ``directory`` is what the embedded hub's sessions see as their files, None for any other hub.
-    ``sources`` are where the repository, the ref and the hub are from; nothing for what was said,
-    or is the repository's default.
+    - ``hubs``: the hubs, in the order in which they are tried
+    - ``lines``: lines for the log; the first says what was chosen and from where
+    - ``instead_of``: what would have been launched without the reuse of an image, if that is another commit
+    - ``hub_inferred``: whether the hub comes from a file of the project, which can't be trusted
+    - ``hub_by_default``: whether the hub is the default, because nothing named one
+    - ``directory``: the files that sessions of the embedded hub see; None for any other hub
+    - ``sources``: where the repository, the ref and the hub are from; each is empty if it is an argument, and the ref's
+      is empty for the default branch
     """
 
     hubs: tuple[str, ...]
@@ -58,7 +60,10 @@ class Target(NamedTuple):
     hub_by_default: bool = False
 
     def open_hubs(self, tokens: Tokens) -> "list[BinderHub]":
-        """Return the hubs. Tokens are for the first of them, and for none that a file of the project named."""
+        """Return the hubs, the first of them with the tokens.
+
+        Raises `UsageError` if there is a token, and the hub comes from a file of the project, or is the default.
+        """
         from clinder.hub import BinderHub
         from clinder.jupyterhub import TokenAuth
 
@@ -92,12 +97,13 @@ def resolve_target(
     environ: Mapping[str, str] = os.environ,
     directory: Path | None = None,
 ) -> Target:
-    """Return what to launch, from what was said and, for what was not, from the surroundings.
+    """Return what to launch and where: from the arguments, and from the surroundings if an argument is None.
 
-    ``hub`` may be a launch link. With ``remote_extends`` a file that myst.yml extends from the web is read when nothing
-    else names a hub; ``offline`` says of it that it was not read, for no request is made. ``build_only`` is for the
-    log: all hubs are to build it. ``directory`` is where the project is (default: the current one). Raises
-    `UsageError`; when nothing is found, with what was looked at.
+    ``hub`` may be a launch link. With ``remote_extends``, a file that myst.yml extends from the web is read if nothing
+    else names a hub. ``offline`` forbids that for a dry run, with a warning. ``build_only`` means that all hubs build;
+    it changes the lines for the log. ``directory`` is in the project (default: the current directory).
+
+    Raises `UsageError`. If no repository is found, its message says where clinder looked.
     """
     with closing(_Surroundings(environ, directory)) as surroundings:
         said_hub, linked = parse_hub(hub) if hub else (None, None)
@@ -129,7 +135,7 @@ def resolve_target(
 
 
 def _clean(words: str) -> str:
-    """Return words on one line: names of files, remotes and branches are strangers' words."""
+    """Return words on one line without control characters, because names of files and branches can't be trusted."""
     return " ".join(strip_ansi(words).split())
 
 
@@ -145,11 +151,11 @@ def _fallback_hub(text: str) -> str:
 
 
 class _Choice(NamedTuple):
-    """A repository and ref, and where each is from: nowhere if it was said, or if the ref is the default branch.
+    """A repository and ref, and the source of each. A source is empty for an argument and for the default branch.
 
-    ``pushed_matters``: the commit is the checkout's, which may have what its remote has not. ``ref_in_url``: the ref is
-    from an address, where a folder may follow it. ``other_repository``: myst.yml named the repository, and the checkout
-    is of this other one.
+    ``pushed_matters``: the commit comes from the checkout, so it may not be pushed yet. ``ref_in_url``: the ref comes
+    from a URL, in which a folder may follow it. ``other_repository``: the checkout's repository, if it is not the one
+    that myst.yml names.
     """
 
     spec: RepoSpec
@@ -162,7 +168,7 @@ class _Choice(NamedTuple):
     other_repository: str = ""
 
     def sources(self) -> list[str]:
-        """Return the words of the log for where the repository and the ref are from."""
+        """Return clauses for the log that say where the repository and the ref are from."""
         what = "commit" if re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", self.spec.ref) else "ref"
         if self.repo_source and self.repo_source == self.ref_source:
             return [f"repository and {what} from {self.repo_source}"]
@@ -170,7 +176,7 @@ class _Choice(NamedTuple):
         return [f"{name} from {source}" for name, source in parts if source]
 
     def warnings(self) -> list[str]:
-        """Return what a person may not have meant."""
+        """Return warnings about a choice that the user may not want."""
         lines = []
         if self.spec.provider not in PROVIDERS:
             lines.append(f"no provider {self.spec.provider} is known to clinder: the hub has to have one of that name")
@@ -183,7 +189,7 @@ class _Choice(NamedTuple):
 
 
 def _said(repo: str | None, ref: str | None, provider: str | None, linked: RepoSpec | None) -> _Choice | None:
-    """Return what was said to launch, if a repository was."""
+    """Return the choice of the arguments, or None if they name no repository."""
     if repo:
         spec = RepoSpec.parse(repo, ref, provider)
         return _Choice(spec, ref_in_url=not ref and "/" in spec.ref)
@@ -197,7 +203,7 @@ def _said(repo: str | None, ref: str | None, provider: str | None, linked: RepoS
 
 
 class _Surroundings:
-    """A directory and the variables of the process, as far as they say what to launch. Each is read once, if needed."""
+    """The sources around a process: CI's variables, myst.yml and the checkout. Each is read once, when it is needed."""
 
     def __init__(self, environ: Mapping[str, str], directory: Path | None) -> None:
         self._environ = environ
@@ -225,16 +231,17 @@ class _Surroundings:
 
     @cached_property
     def checkout(self) -> "Checkout | None":
-        if checkout_root(self._directory) is None:  # then the library that reads checkouts is not imported
+        if checkout_root(self._directory) is None:  # without a checkout, dulwich need not be imported
             return None
         from clinder.target.checkout import Checkout
 
         return Checkout.around(self._directory)
 
     def hub(self, remote_extends: bool, offline: bool) -> tuple[str, str, list[str]]:
-        """Return the hub that myst.yml or a file that it extends names, and that name; else mybinder.org, and nothing.
+        """Return a hub, its source, and warnings about files that were not read.
 
-        The third are warnings: which files were not read.
+        The hub and its source come from myst.yml or a file that it extends. If they name none, the hub is mybinder.org
+        and the source is empty.
         """
         if not self.myst:
             return DEFAULT_HUB, "", []
@@ -258,20 +265,23 @@ class _Surroundings:
         return DEFAULT_HUB, "", unread
 
     def spell(self, choice: _Choice) -> _Choice:
-        """Return a choice that was said, with the repository's name as CI, else a remote has it: hubs see the case."""
+        """Return the arguments' choice, with the repository's name as CI or a remote spells it.
+
+        For a hub, names that differ in case are different repositories.
+        """
         if choice.ref_in_url and self.checkout and self.checkout.spelling_of(choice.spec):
             choice = choice._replace(spec=choice.spec.at(self.checkout.ref_in(choice.spec)))
         spec = choice.spec
-        with suppress(UsageError):  # nobody asked CI
+        with suppress(UsageError):  # CI is not needed, so its error does not matter
             if self.ci and same_repository(spec, self.ci.spec):
                 return choice._replace(spec=_spelled(spec, self.ci.spec))
-        with suppress(UsageError):  # nor the directory, which may be gone
+        with suppress(UsageError):  # the same for the directory, which may be gone
             known = self.checkout.spelling_of(spec) if self.checkout else None
             return choice._replace(spec=_spelled(spec, known)) if known else choice
         return choice
 
     def choice(self, ref: str | None) -> _Choice:
-        """Return what CI, myst.yml or the checkout names, at the ref if one was said. Raises `UsageError`."""
+        """Return the choice of CI, myst.yml or the checkout, at ``ref`` if it is given. Raises `UsageError`."""
         choice = self._of_ci(ref) if self.ci else self._of_files()
         if ref:
             choice = choice._replace(spec=choice.spec.at(ref), ref_source="", pushed_matters=False, fork_deleted=False)
@@ -314,10 +324,10 @@ class _Surroundings:
             yield f"{self._directory} is in no git checkout that can be read"
 
     def reuse(self, choice: _Choice) -> tuple[RepoSpec, str]:
-        """Return what to launch so that an image can be used again, and a line that says why that.
+        """Return a spec for which the hub may already have an image, and a line for the log about it.
 
-        At the repository that a pull request is to be merged into, if it has that commit already, for that repository
-        has most likely built it.
+        For a pull request, it is a spec of the target's repository, if that has the commit. The hub most likely has
+        built the image for that repository.
         """
         from clinder.target.environment import find_environment
 
@@ -329,10 +339,10 @@ class _Surroundings:
         return choice.spec.at(commit), line
 
     def folder_warning(self) -> list[str]:
-        """Return a warning if cells will not begin where their files are."""
+        """Return a warning if cells will not run in the folder of their files."""
         try:
             return warn_of_folder(self._directory)
-        except UsageError:  # the current directory is gone, and nobody asked for it
+        except UsageError:  # the current directory is gone, and it is not needed
             return []
 
     def reachability(self, choice: _Choice, spec: RepoSpec) -> list[str]:
@@ -349,7 +359,7 @@ class _Surroundings:
 
 
 def _spelled(spec: RepoSpec, known: RepoSpec) -> RepoSpec:
-    """Return a spec with the repository's name as it is known to be spelled, if that is the same repository."""
+    """Return a spec with the known spelling of the repository's name, if both are the same repository."""
     if spec.provider == known.provider and same_repository(spec, known):
         return known.at(spec.ref)
     return spec
@@ -358,7 +368,7 @@ def _spelled(spec: RepoSpec, known: RepoSpec) -> RepoSpec:
 _SAY_WHICH = (
     "Say which: --repo org/repo (the Action's repo), or a launch link (https://hub/v2/gh/org/repo/ref) as the hub."
 )
-_MAX_REMOTE = 3  # files of the web that are read
+_MAX_REMOTE = 3  # the most files that are read from the web
 _UNREAD = (
     "warning: {}, which {} extends, was not read ({}). If it names the hub, say that: the hub's URL or CLINDER_HUB "
     "(the Action's hub-url)"

@@ -229,11 +229,8 @@ def test_status_shows_nothing_hostile(clinder: Clinder) -> None:
 def test_status_that_can_not_be_written_is_an_error(clinder: Clinder) -> None:
     with FaultyHub() as hub, Path("/dev/full").open("w") as full:
         done = clinder("status", f"{hub.session_url}?token={TOKEN}", stdout=full)
-        assert (done.returncode, done.stderr) == (
-            1,
-            "clinder: error: Standard output could not be written: No space left on device.\n"
-            f"{ClinderError('').more}\n",
-        )
+        said = "clinder: error: Standard output could not be written: No space left on device."
+        assert (done.returncode, done.stderr) == (1, f"{said}\n{ClinderError('').more}\n")
 
 
 def test_status_is_written_whatever_the_encoding_of_standard_output(clinder: Clinder) -> None:

@@ -347,7 +347,7 @@ def test_the_annotation_of_a_failed_build_begins_with_the_reason_that_its_log_gi
         main = start(tmp_path, hub)
         [(_, message)] = main.log.named("error")
         assert message.splitlines()[0] == reason
-        assert len(message.splitlines()) == 3
+        assert len(message.splitlines()) == 4
 
 
 def test_the_summary_of_a_failed_build_says_what_where_and_why_and_escapes_the_log(tmp_path: Path) -> None:
@@ -386,7 +386,7 @@ def test_the_hubs_words_are_in_the_annotation(tmp_path: Path) -> None:
         main = start(tmp_path, hub)
         [(_, message)] = main.log.named("error")
         assert "Requests from X are not allowed" in message
-        assert len(message.splitlines()) == 2
+        assert len(message.splitlines()) == 3
 
 
 def test_nothing_that_a_hub_sends_adds_a_line_to_a_file(tmp_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_when_all_refused_for_good_the_error_names_all(clinder: Clinder, answers
     with hubs(*answers) as (first, second):
         done = clinder(*words(first, second), "--quiet")
         assert (done.returncode, done.stdout) == (code, "")
-        message, hint = done.stderr.splitlines()
+        message, hint, _ = done.stderr.splitlines()
         assert message.index(first.url) < message.index(second.url)
         assert ("deadline" in hint) == (code == 3)
         assert builds(first, second) == [1, 1]

@@ -82,7 +82,7 @@ def test_nothing_found_lists_what_was_looked_at_and_says_what_to_do(clinder: Cli
     with FaultyHub() as hub:
         done = clinder("start", hub.url, env={"PATH": ""})
         assert (done.returncode, done.stdout, hub.requests) == (2, "", [])
-    problem, advice = done.stderr.splitlines()
+    problem, advice, _ = done.stderr.splitlines()
     assert problem.startswith("clinder: error: No repository to launch: none was given; no variables of GitHub Actions")
     assert f"no myst.yml is in {clinder.directory} or above it" in problem
     assert f"{clinder.directory} is in no git checkout" in problem
@@ -97,8 +97,8 @@ def test_a_remote_that_no_hub_could_reach_is_named_without_its_password(clinder:
 
 
 @pytest.mark.parametrize("content", ["project:\n\tx", "[" * 20_000, "- x", "project: {binder: {repo: [x]}}"])
-def test_a_broken_myst_yml_is_two_lines_and_no_traceback(clinder: Clinder, git: Git, content: str) -> None:
+def test_a_broken_myst_yml_is_three_lines_and_no_traceback(clinder: Clinder, git: Git, content: str) -> None:
     (git.path / "myst.yml").write_text(content)
     done = clinder("start", cwd=git.path)
-    assert (done.returncode, len(done.stderr.splitlines())) == (2, 2)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 3)
     assert "myst.yml" in done.stderr.splitlines()[0]

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from clinder.errors import more
 from tests.conftest import SIGNALS, Clinder, Signalled
 from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
@@ -74,6 +75,7 @@ def test_a_command_that_can_not_be_run_is_an_error_and_the_session_is_stopped(
         done = clinder("run", hub.url, "--repo", "org/repo", "--", str(script))
         assert (done.returncode, hub.launched, hub.stopped) == (code, 1, 1)
         assert f"clinder: error: {script} could not be run: " in done.stderr
+        assert f"\n{more('command-not-run')}\n" in done.stderr
         assert "Traceback" not in done.stderr
 
 

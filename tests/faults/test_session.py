@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clinder import BinderHub, RepoSpec, Session, UsageError
+from clinder import BinderHub, ClinderError, RepoSpec, Session, UsageError
 from tests.conftest import Clinder, Signalled
 from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
@@ -93,10 +93,10 @@ def test_a_closed_port_on_this_machine_is_a_session_that_is_gone(clinder: Clinde
 @pytest.mark.parametrize("command", ["stop", "status"])
 def test_a_wrong_token_is_an_error(clinder: Clinder, command: str) -> None:
     with FaultyHub() as hub:
-        done = clinder(command, hub.session_url, "wrong-token")
+        done = clinder(command, hub.session_url, "t0ken-of-another")
         assert done.returncode == 1
         assert "does not accept this token" in done.stderr
-        assert "wrong-token" not in done.stderr
+        assert "t0ken-of-another" not in done.stderr
         assert hub.stopped == 0
 
 
@@ -229,10 +229,8 @@ def test_status_shows_nothing_hostile(clinder: Clinder) -> None:
 def test_status_that_can_not_be_written_is_an_error(clinder: Clinder) -> None:
     with FaultyHub() as hub, Path("/dev/full").open("w") as full:
         done = clinder("status", f"{hub.session_url}?token={TOKEN}", stdout=full)
-        assert (done.returncode, done.stderr) == (
-            1,
-            "clinder: error: Standard output could not be written: No space left on device.\n",
-        )
+        said = "clinder: error: Standard output could not be written: No space left on device."
+        assert (done.returncode, done.stderr) == (1, f"{said}\n{ClinderError('').more}\n")
 
 
 def test_status_is_written_whatever_the_encoding_of_standard_output(clinder: Clinder) -> None:
@@ -263,7 +261,7 @@ def test_a_timeout_that_is_none_is_a_usage_error(timeout: float) -> None:
 def test_no_session_is_a_usage_error_that_says_what_was_expected(clinder: Clinder, words: list[str]) -> None:
     done = clinder(*words, input='{"no": "session"}')
     assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 2
+    assert len(done.stderr.splitlines()) == 3
     assert "token" in done.stderr.lower()
 
 

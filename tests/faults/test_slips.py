@@ -122,7 +122,7 @@ def test_a_slip_is_told_with_the_words_that_help(
     done = clinder(*(word.replace("{hub}", hub.url) for word in words), env={"PATH": str(empty)})
     assert (done.returncode, done.stdout) == (code, "")
     assert [each for each in said if each not in done.stderr] == [], done.stderr
-    assert len(done.stderr.splitlines()) == 2 or "usage:" in done.stderr
+    assert len(done.stderr.splitlines()) == 3 or "usage:" in done.stderr
     assert "s3cret" not in done.stderr
     assert "Traceback" not in done.stderr
     assert hub.requests == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from clinder._signals import ending_signals
+from clinder.errors import more
 from clinder.testing import FakeHub, FakeServer
 from tests.conftest import Clinder, Signalled
 from tests.support.hub import Answer, Exchange
@@ -100,7 +101,7 @@ def test_a_command_that_ignores_the_signal_is_killed_after_four_seconds(clinder:
         hub.session = after_the_start(gone)
         began = time.monotonic()
         done = clinder("run", hub.url, *python(STUBBORN))
-        assert done.returncode == 5
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (5, more("session-lost"))
         assert 5 < time.monotonic() - began < 40
 
 

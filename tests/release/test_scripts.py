@@ -216,7 +216,8 @@ NEW = "Some-Lab"
 
 def names(tree: Path, owner: str) -> list[str]:
     """Where the owner's name stands next to ours, or in backquotes, in whatever file."""
-    pattern = rf"(?i)(?<![\w.-]){owner}/clinder(?:-action)?(?![\w-])|act-{owner}-clinder|`{owner}`|//{owner}\.github\.io/clinder"
+    pattern = rf"(?i)(?<![\w.-]){owner}/clinder(?:-action)?(?![\w-])|act-{owner}-clinder|`{owner}`"
+    pattern += rf"|//{owner}\.github\.io/clinder"
     return [
         f"{path.relative_to(tree)}: {found[0]}"
         for path in tree.rglob("*")

@@ -193,12 +193,10 @@ def test_the_help_names_all_commands_and_exit_codes(clinder: Clinder) -> None:
 
 
 @pytest.mark.parametrize("words", [["start", "--no-such"], ["stop", "a", "b", "c"], ["completion"]])
-def test_a_wrong_command_line_is_two_lines_on_standard_error_and_exit_code_2(
-    clinder: Clinder, words: list[str]
-) -> None:
+def test_a_wrong_command_line_is_three_lines_and_exit_code_2(clinder: Clinder, words: list[str]) -> None:
     done = clinder(*words)
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(r"clinder.*: error: .+\nTry: clinder.* --help\n", done.stderr)
+    assert re.fullmatch(r"clinder.*: error: .+\nTry: clinder.* --help\nMore: https://\S+#command-line\n", done.stderr)
 
 
 # Completion, by the protocol of argcomplete: the line in the environment, what it may become on file descriptor 8

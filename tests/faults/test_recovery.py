@@ -72,8 +72,8 @@ def test_a_transient_fault_for_ever_ends_before_the_deadline_with_the_hubs_words
         assert done.stdout == ""
         assert len(hub.builds) >= 2
         words = {"HTTP 503": "HTTP 503: Sorry", "a full hub": "Too many users on this BinderHub!"}.get(fault, "")
-        assert words in done.stderr.splitlines()[-2]
-        assert "deadline" in done.stderr.splitlines()[-1]
+        assert words in done.stderr.splitlines()[-3]
+        assert "deadline" in done.stderr.splitlines()[-2]
 
 
 def test_a_hub_that_refuses_connections_for_a_while_is_reached(clinder: Clinder) -> None:
@@ -125,7 +125,7 @@ def test_a_final_answer_is_reported_at_once(clinder: Clinder, fault: str) -> Non
         assert done.returncode == 1
         assert done.stdout == ""
         assert words in done.stderr
-        assert len(done.stderr.splitlines()) == 2
+        assert len(done.stderr.splitlines()) == 3
         assert "Traceback" not in done.stderr
         if fault != "redirects in circles":
             assert len(hub.builds) == 1
@@ -145,7 +145,7 @@ def test_a_failed_build_shows_the_end_of_its_log(clinder: Clinder, phase: str, f
         done = clinder("start", hub.url, "--repo", "org/repo", flag)
         assert done.returncode == 1
         lines = done.stderr.splitlines()
-        assert "could not build gh/org/repo/HEAD" in lines[-2]
+        assert "could not build gh/org/repo/HEAD" in lines[-3]
         first = 80 if flag == "--quiet" else 0
         shown = "\n".join(f"error {number}" for number in range(first, 100))
         assert f"{shown}\n" in done.stderr

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.conftest import Clinder
-from tests.support.myst import myst_executable
+from tests.support.myst import myst_executable, outputs
 from tests.support.runner import ROOT
 
 from .blocks import pages
@@ -50,6 +50,12 @@ def test_the_cells_ran_on_a_session_and_their_outputs_are_in_the_pages(site: Pat
         assert words in shown
     assert "stopped now: True\nstopped again: False\n" in shown
     assert "token" not in shown
+
+
+def test_the_live_page_says_where_it_ran(site: Path) -> None:
+    shown = "".join(output["text"] for output in outputs(page(site, "live")))
+    for line in ("launched by: local", "the request: v2/git/.*", "host: .+", r"Python: 3\.\d+\.\d+", "at: .+ UTC"):
+        assert re.search(f"^{line}$", shown, re.MULTILINE), line
 
 
 def test_the_diagram_is_one(site: Path) -> None:

@@ -293,12 +293,12 @@ def _local_target(args: argparse.Namespace) -> "Target":
     try:
         here = Path.cwd()
     except FileNotFoundError:
-        raise UsageError("The current directory is gone, whose files local would launch.") from None
+        raise UsageError("The current directory is gone, so local has no files to launch.") from None
     files = checkout_root(here) or here
     spec = RepoSpec.parse(args.repo, args.ref, args.provider) if args.repo else RepoSpec(files.as_uri(), provider="git")
     lines = [f"launching {spec} on local"]
     if given := [option for option, name in _NOT_LOCAL.items() if getattr(args, name, None)]:
-        lines.append(f"local launches the files of {files}, whatever {', '.join(given)} may say")
+        lines.append(f"local launches the files of {files}, and ignores {', '.join(given)}")
     lines += warn_of_folder(here)
     return Target(("local",), spec, tuple(map(one_line, lines)), None, hub_inferred=False, directory=str(files))
 

@@ -19,7 +19,7 @@ def check_format(args: argparse.Namespace) -> None:
     """Raise `UsageError` for --json without --dry-run, if the command prints an object only in a dry run."""
     if args.format == "json" and not args.dry_run:
         raise UsageError(
-            f"{args.name} prints no object.", f"Expected --json with --dry-run: clinder {args.name} --help"
+            f"{args.name} prints JSON only in a dry run.", f"Expected --json with --dry-run: clinder {args.name} --help"
         )
 
 

@@ -123,7 +123,7 @@ class Progress:
         if self._file:
             self._file.close()
             if self._file.error:
-                self.note(f"warning: the log file is not whole: {self._file.error}")
+                self.note(f"warning: the log file is not complete: {self._file.error}")
         now = time.monotonic()
         self._writer.finish(lambda: self._signals.time_for_words(now))
 

@@ -126,7 +126,7 @@ def _environment(
     try:
         here = Path.cwd()
     except FileNotFoundError:
-        raise UsageError("The current directory is gone, in which --kernels looks for notebooks.") from None
+        raise UsageError("The current directory is gone, so --kernels can't look for notebooks in it.") from None
     with offered_kernels(session, checkout_root(here) or here, note, progress.note, signals.check) as kernels:
         yield {**session.env, **kernels}
 

@@ -76,7 +76,7 @@ class Signals:
     def _end_at_last(self, number: int) -> None:
         time.sleep(_LAST_RESORT)
         if self._outcome is None:
-            write_at_once(2, "\nclinder: ended without having finished: a server may be left\n")
+            write_at_once(2, "\nclinder: ended before everything was done: a server may be left\n")
         os._exit(128 + number if self._outcome is None else self._outcome)
 
     def promise(self) -> None:

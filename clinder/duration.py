@@ -37,7 +37,7 @@ def format_duration(seconds: float) -> str:
 
 
 def describe_duration(seconds: float) -> str:
-    """Return about how long that is, for a sentence: ``42 s``, ``12 min``, ``1.7 h``."""
+    """Return a rounded duration for a sentence: ``42 s``, ``12 min``, ``1.7 h``."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     if seconds < 100 * 60:

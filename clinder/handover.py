@@ -75,7 +75,10 @@ def which_token(session: "Session") -> str:
     """Return a notice if a session is opened by the hub token instead of a token of its own; else an empty text."""
     if session.hub_token != session.token:
         return ""
-    return "the session is opened by the hub token, which opens more than this session: treat JUPYTER_TOKEN as that"
+    return (
+        "JUPYTER_TOKEN is the hub token, because only that opens this session: keep it secret, since it opens other "
+        "servers too"
+    )
 
 
 def hand_over(

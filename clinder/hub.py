@@ -477,7 +477,7 @@ def _too_late(launch: _Asking[Any], timeout: float, left: BaseException | None) 
         what += f" It said: {words}"
     elif route.last is not None:
         what += f" Before that: {route.last.what}"
-    hint = "Raise the timeout: a first build may take long, and goes on at the hub without anybody listening."
+    hint = "Raise the timeout: a first build may take long, and goes on at the hub after the deadline."
     if course.launching or route.last is not None:
         hint = LATER
     return DeadlineExceeded(_with_server_left(what, left), hint)

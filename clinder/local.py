@@ -48,7 +48,7 @@ class EmbeddedHub:
     def __init__(self, directory: str | None = None, *, idle: float = IDLE) -> None:
         if find_spec("jupyter_server") is None or find_spec("ipykernel") is None:
             raise UsageError(
-                "The embedded hub needs jupyter-server and ipykernel, and this Python has not both.",
+                "The embedded hub needs jupyter-server and ipykernel, and this Python does not have both.",
                 "Install them: pip install 'clinder[local]'",
             )
         files = Path(directory or ".").resolve()

@@ -187,7 +187,8 @@ def _from_doi(text: str, provider: str | None) -> Address | None:
         return Address("dataverse", doi)
     if provider is None:
         raise UsageError(
-            f"Whose DOI is this? {quote_text(doi)}", "Say it with --provider zenodo, figshare or dataverse."
+            f"The provider of this DOI is not known: {quote_text(doi)}",
+            "Say it with --provider zenodo, figshare or dataverse.",
         )
     return Address(provider if PROVIDERS[provider].validate_regex == _DOI else "dataverse", doi)
 
@@ -284,6 +285,6 @@ def _ref(ref: str | None, file: str | None, text: str, repo: str) -> str:
         return words
     if "/" in rest:
         raise UsageError(
-            f"It can't be told where the ref ends in {quote_text(text)}", f"Did you mean {repo} with --ref {first} ?"
+            f"It is not clear where the ref ends in {quote_text(text)}", f"Did you mean {repo} with --ref {first} ?"
         )
     return first

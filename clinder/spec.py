@@ -187,7 +187,8 @@ def parse_hub(text: str) -> tuple[str, RepoSpec | None]:
     hub, path = _split_link(address) or (address, "")
     if not path and is_repository_host(meant or hub):
         raise UsageError(
-            f"{quote_text(address)} is where a repository is, not a hub.", "Give it with --repo (the Action's repo)."
+            f"{quote_text(address)} is the address of a repository host, not of a hub.",
+            "Give it with --repo (the Action's repo).",
         )
     return check_url(hub, "a BinderHub's URL"), parse_path(path) if path else None
 

@@ -112,7 +112,7 @@ class Watch:
             self._active_at = now
         elif before.started != status.started:
             self._status = before  # the status of the lost server
-            self.loss = "the session's server was started anew"
+            self.loss = "the session's server was started again"
         elif before.last_activity != status.last_activity or LastSeen(status).is_busy:
             self._active_at = now
 

@@ -1,6 +1,6 @@
-"""The Action: its two steps. The first starts a session and hands it to the job, the last stops it.
+"""The Action's two steps. The first step starts a session and hands it to the job; the last step stops it.
 
-What a runner reads and writes is in the modules here; sessions are the core's.
+The modules of this package know what a runner reads and writes. The rest of clinder knows sessions.
 """
 
 import os
@@ -32,7 +32,7 @@ from clinder.target.target import Target
 from clinder.text import escape_ci_commands
 from clinder.watch import likely_end, unused, was_used
 
-# The title of a failure, by its kind: the first that it is.
+# The title of a failure: that of the first kind that fits.
 _TITLES: dict[type[ClinderError], str] = {
     BuildFailed: "Build failed",
     HubRefused: "Hub refused",
@@ -41,16 +41,16 @@ _TITLES: dict[type[ClinderError], str] = {
     UsageError: "Invalid input",
     ClinderError: "No session",
 }
-# Seconds of the last step: a runner that cancels kills after ten.
+# Seconds. A runner that cancels a job kills the last step after ten.
 _LOOK_TIMEOUT = 2.0
-_STOP_TIMEOUT = 7.5  # the look included
+_STOP_TIMEOUT = 7.5  # for the look and the stop together
 _LAST_STEP_TIMEOUT = 8.5
 
 _ENDED_EARLY = "{} had ended before this step came to stop it. {} Or a step of this job stopped it."
 
 
 def main() -> NoReturn:
-    """Start a session and hand it to the job: what the Action runs first."""
+    """Run the Action's first step: start a session and hand it to the job."""
     signals = Signals()
     signals.handle()
     signals.end_at_once()
@@ -60,11 +60,11 @@ def main() -> NoReturn:
     signals.defer()
     log.finish()
     signals.settle(code)
-    os._exit(code)  # what Python does at its end is of no use here, and may wait for a stuck reader
+    os._exit(code)  # without Python's own shutdown, which may wait for a reader for ever
 
 
 def _call(log: Log, signals: Signals) -> int:
-    """Do the step's work, show what is wrong, and return the exit code."""
+    """Do the work of the first step, show an error, and return the exit code."""
     target = None
     try:
         try:
@@ -90,7 +90,7 @@ def _read_inputs(log: Log) -> Inputs:
 
 
 def _run(inputs: Inputs, target: Target, log: Log, signals: Signals) -> int:
-    """Start the session, or build the image where no session is wanted; return the exit code."""
+    """Start the session, or with build-only build the image; return the exit code."""
     for line in target.lines:
         log.say(line)
     if inputs.build_only:
@@ -134,13 +134,13 @@ def _start(inputs: Inputs, target: Target, log: Log, signals: Signals) -> None:
 
 
 def _show_failure(error: ClinderError, target: Target | None, log: Log) -> None:
-    """Write why there is no session, into the log, an annotation and the summary."""
+    """Write the error to the log, an annotation and the summary."""
     title = _show_error(error, log)
     write_summary(summarise_failure(title, error, target, log.durations))
 
 
 def _show_error(error: ClinderError, log: Log) -> str:
-    """Write an error into the log and an annotation; return the title of that."""
+    """Write an error to the log and an annotation; return its title."""
     title = next(title for kind, title in _TITLES.items() if isinstance(error, kind))
     reason: tuple[str, ...] = ()
     if isinstance(error, BuildFailed):
@@ -151,9 +151,9 @@ def _show_error(error: ClinderError, log: Log) -> str:
 
 
 def post() -> NoReturn:
-    """Stop the session that main() started, if it did: what the Action runs last. Never fails the job.
+    """Run the Action's last step: stop the session of the first step, if there is one. This never fails the job.
 
-    A signal changes nothing: the step takes some seconds at most, and there is nothing after it.
+    Signals are ignored, because the step takes only some seconds, and no step follows.
     """
     signals = Signals()
     signals.settle(0)
@@ -168,7 +168,7 @@ def post() -> NoReturn:
 
 
 def _stop(log: Log, signals: Signals) -> None:
-    """Stop the session, and warn if it was not there any more, or was there for nothing."""
+    """Stop the session, and warn if it had ended before or was never used."""
     session = read_session()
     if session is None:
         log.write("This step started no session: nothing to stop.\n")

@@ -1,4 +1,4 @@
-"""What the first step leaves for the steps after it: state, variables and outputs, in the runner's files.
+"""Write the session for later steps to the runner's files (state, variables and outputs), and read it in the last one.
 
 Source: actions/runner, FileCommandManager.cs. actions-toolkit writes the files.
 """
@@ -14,12 +14,12 @@ _NOTHING = "-"
 
 
 def reserve_for_act() -> None:
-    """Take this step's place under act, also if it fails."""
+    """Under act, add an entry for this step, also if it fails later."""
     _export_for_act(_NOTHING, _NOTHING)
 
 
 def write_session(session: Session) -> None:
-    """Give the session to the last step first, which will stop it, then to the steps between."""
+    """Write the session for the last step, which stops it, and then for the steps between."""
     core.save_state("url", session.url)
     core.save_state("token", session.token)
     _export_for_act(session.url, session.token, drop=2)
@@ -33,7 +33,7 @@ def write_session(session: Session) -> None:
 
 
 def read_session() -> Session | None:
-    """Return the session that the first step left, if it did."""
+    """Return the session that the first step has written, or None."""
     url, token = core.get_state("url"), core.get_state("token")
     if not token and (found := _export_for_act(drop=2)) and _NOTHING not in found:
         url, token = found
@@ -41,11 +41,11 @@ def read_session() -> Session | None:
 
 
 def _export_for_act(*words: str, drop: int = 0) -> list[str]:
-    """Under act, export the sessions so far less so many words at the end, plus these; return what was dropped.
+    """Under act, export a stack of sessions: drop ``drop`` words at its end, add ``words``, return the dropped words.
 
-    nektos/act (0.2.89) gives the post step of a Docker action no state, only what was exported. A variable for each
-    GITHUB_ACTION would not do, which in composite actions is the same for several steps. But act runs the post steps in
-    the reverse order of all main steps, failed ones included: so it is a stack.
+    nektos/act (0.2.89) gives the post step of a Docker action no state, but it gives it exported variables. In a
+    composite action, several steps have the same GITHUB_ACTION, so a variable for each does not work. But act runs the
+    post steps in the reverse order of all main steps, failed ones included. So a stack works.
     """
     if os.environ.get("ACT") != "true":
         return []

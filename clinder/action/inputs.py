@@ -1,4 +1,4 @@
-"""The Action's inputs, and what they say: the target and the deadline."""
+"""Read the Action's inputs: the target, the deadline and the tokens."""
 
 import os
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from clinder.target.target import Target, Tokens, resolve_target
 
 
 class Inputs(NamedTuple):
-    """The inputs, each checked by itself.
+    """The inputs, each of them checked.
 
-    ``hubs`` are URLs or launch links, tried in this order, and after them ``fallback_hubs``. ``directory`` is where the
-    project is.
+    ``hubs`` has URLs or launch links. They are tried in this order, and after them ``fallback_hubs``. ``directory`` is
+    the directory of the project.
     """
 
     hubs: tuple[str, ...]
@@ -37,7 +37,7 @@ class Inputs(NamedTuple):
     all_members: bool
 
     def target(self) -> Target:
-        """Return what to launch where; what the inputs leave open is found. Raises `UsageError`."""
+        """Return what to launch and where, from the inputs and the surroundings. Raises `UsageError`."""
         return resolve_target(
             hub=self.hubs[0] if self.hubs else None,
             fallback_hubs=(*self.hubs[1:], *self.fallback_hubs),
@@ -52,12 +52,12 @@ class Inputs(NamedTuple):
 
 
 def read_tokens() -> Tokens:
-    """Return the tokens for the hub, which are to be masked before anything else is done."""
+    """Return the tokens for the hub. They must be masked before anything is printed."""
     return Tokens(core.get_input("build-token") or None, core.get_input("hub-token") or None)
 
 
 def read_inputs() -> Inputs:
-    """Return the inputs. Raises `UsageError`, whose message names the input."""
+    """Return the inputs. Raises `UsageError` with the name of the wrong input."""
     repo, ref, provider = (core.get_input(name) or None for name in ("repo", "ref", "provider"))
     hubs = _read_hubs("hub-url")
     fallback_hubs = _read_hubs("fallback-hub")
@@ -95,7 +95,7 @@ def _read_hubs(name: str) -> tuple[str, ...]:
 
 @contextmanager
 def _blamed(name: str) -> Iterator[None]:
-    """Name the input in a `UsageError` of the block."""
+    """Add the name of the input to a `UsageError` of the block."""
     try:
         yield
     except UsageError as error:

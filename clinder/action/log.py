@@ -1,8 +1,8 @@
-"""The job's log: what a runner reads from standard output, commands among it.
+"""Write the job's log, and commands for the runner, to standard output.
 
-A build's log is written by strangers. So all text of a hub is printed between ``::stop-commands::`` and its random
-token, and everything goes to one stream, for a runner reads the two independently. A thread writes the stream: a runner
-that does not read must not keep the step from ending in time.
+A build's log can't be trusted. So all text of a hub is printed between ``::stop-commands::`` and a random token that
+ends it. Everything goes to one stream, because a runner reads the two streams independently. A separate thread writes
+the stream, so that the step ends in time even if the runner does not read.
 
 Sources: actions/runner, ActionCommandManager.cs and ActionCommand.cs (what is a command).
 """
@@ -22,17 +22,17 @@ from clinder.launch.events import FAILED_PHASES, OWN_PHASES, Event
 from clinder.output import Kept, Writer, push_share
 from clinder.text import escape_ci_commands
 
-_MOST_PHASES = 20  # whose durations are kept; hubs know ten
+_MOST_PHASES = 20  # the most phases with a duration; hubs have about ten
 _OTHER_PHASES = "other phases"
-_MOST_TOKENS = 10  # that are masked: there is one in each launch
+_MOST_TOKENS = 10  # the most tokens that are masked; each attempt has one at most
 _PATIENCE = 10.0  # seconds for the runner to take the masks
 
 
 class Log:
-    """A collapsible group for each phase of the hub, and few lines of clinder's own outside.
+    """The job's log, with a collapsible group for each phase of the hub, and messages of clinder between the groups.
 
-    It is a text stream as well, so that actions-toolkit and print() can write to it. ``durations`` has the seconds that
-    each phase took. ``deadline`` (of `time.monotonic`) is when nobody waits for a slow runner any more.
+    It is also a text stream, so that actions-toolkit and print() can write to it. ``durations`` has the seconds that
+    each phase took. From ``deadline`` on (a time of `time.monotonic`), it does not wait for a slow runner any more.
     """
 
     def __init__(self, stream: TextIO, signals: Signals) -> None:
@@ -48,15 +48,15 @@ class Log:
         self._debug = core.is_debug()
 
     def write(self, text: str) -> int:
-        """Write lines of clinder's own, commands for instance."""
+        """Write lines of clinder itself, for example commands."""
         self._writer.write(Kept(text))
         return len(text)
 
     def flush(self) -> None:
-        """Do nothing: the thread writes what comes."""
+        """Do nothing, because the thread writes all text."""
 
     def say(self, text: str) -> None:
-        """Write a line of clinder's own, which may quote a hub."""
+        """Write a message of clinder. It may contain words of a hub."""
         self.write(escape_ci_commands(f"clinder: {text}".replace("\n", " ")) + "\n")
 
     def command(self, name: str, text: str = "", **properties: str) -> None:
@@ -64,7 +64,7 @@ class Log:
         self.write(f"{Command(name, properties, text)}\n")
 
     def mask(self, token: str) -> None:
-        """Have the runner write asterisks for a token."""
+        """Tell the runner to show asterisks in place of a token."""
         self.command("add-mask", token)
 
     def show(self, event: Event) -> None:
@@ -76,7 +76,7 @@ class Log:
             self.say(message)
             return
         if not self._writer.has_room():
-            return  # nobody reads, and there is no time to wait
+            return  # the runner does not read, and there is no time to wait
         if phase != self._phase and (phase != "unknown" or not self._phase):
             self.close_group()
             self._open_group(phase)
@@ -84,7 +84,7 @@ class Log:
             self._write_foreign(message)
 
     def close_group(self) -> None:
-        """End the group, with the time that its phase took."""
+        """End the group of the current phase with a line about its duration, if there is a group."""
         if not self._phase:
             return
         seconds = time.monotonic() - self._began
@@ -102,7 +102,7 @@ class Log:
             self.write(f"::{self._guard}::\n")
 
     def deliver_masks(self) -> None:
-        """Wait until the runner has taken what was written, masks above all. Raises `ClinderError` if it does not."""
+        """Wait until the runner has read everything, masks included. Raises `ClinderError` if it does not."""
         until = time.monotonic() + _PATIENCE
         if not self._writer.drain(lambda: min(until, self._signals.time_to_end(TIME_TO_DELIVER))):
             self._signals.check()
@@ -110,17 +110,17 @@ class Log:
             raise ClinderError(f"The step's log could not be written: {why}.")
 
     def finish(self) -> None:
-        """Write what is left, as long as the runner reads; after a signal clinder's own words alone."""
+        """Write the rest, as long as the runner reads; after a signal, only messages of clinder."""
         now = time.monotonic()
         self._writer.finish(lambda: self._signals.time_for_words(now))
 
     def _message(self, event: Event) -> str:
-        """Return what is shown of an event of the hub."""
+        """Return the text to show for an event of the hub."""
         phase, message, data = event
         if self._debug:
             fields = {name: value for name, value in data.items() if name != "token"}
             return f"{message.rstrip()}\n{json.dumps(fields)}\n"
-        if phase in FAILED_PHASES:  # the annotation, or the line about the next try, has the hub's words
+        if phase in FAILED_PHASES:  # the annotation, or the line about the next attempt, has the hub's words
             return ""
         if phase == "pushing" and (share := push_share(data.get("progress"))):
             message = "" if share == self._share else f"{message.rstrip()} {share}"
@@ -128,7 +128,7 @@ class Log:
         return message
 
     def _mask_token(self, event: Event) -> None:
-        """Mask a token before anything of its event is shown, and outside of a group, where it would be ignored."""
+        """Mask the token of an event before the event is shown. In a group, the runner would ignore the command."""
         token = event.data.get("token")
         if not isinstance(token, str) or not token or token in self._masked or len(self._masked) >= _MOST_TOKENS:
             return
@@ -142,7 +142,7 @@ class Log:
         self._begin_foreign()
 
     def _begin_foreign(self) -> None:
-        """Have the runner ignore commands until it reads a word that nobody can know, new each time."""
+        """Tell the runner to ignore commands until it reads a new random token."""
         self._guard = secrets.token_hex(32)
         self.command("stop-commands", self._guard)
 

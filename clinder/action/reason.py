@@ -1,4 +1,4 @@
-"""Which lines of a failed build's log say why it failed. Pure: it knows no runner, and no hub."""
+"""Find the lines in a failed build's log that say why it failed. Pure functions that know no runner and no hub."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 _MOST_LINES = 3
 _MOST_CHARACTERS = 300  # of a line
 
-# What a builder adds to every failure: it says that there was one, and names the command, which may be long.
+# Lines that builders add to every failure. They do not say why it failed, and may repeat a long command.
 _WRAPPING = re.compile(
     r"error during build|non-zero code|non-zero exit|did not complete successfully|failed to (?:solve|build: )"
     r"|returned .{0,100}exit status|exit(?:ed with)? (?:code|status)|called process ?error|the command '|command '?\["
@@ -20,15 +20,15 @@ _TELLING = re.compile(
     r"|\bfail(?:ed|ure)?\b|\bfatal\b|denied|no such|no space left|\bkilled\b|out of memory|unknown|invalid|missing",
     re.IGNORECASE,
 )
-# Where a builder begins its lines: "#13 2.345 ".
+# The beginning of a line of buildkit: "#13 2.345 ".
 _PREFIX = re.compile(r"#\d{1,9} (?:\d{1,9}\.\d{1,9} )?")
 
 
 def find_reason(log: Sequence[str]) -> tuple[str, ...]:
-    """Return the lines of the end of a build's log that tell most, three at the most, in their order.
+    """Return up to three lines from the end of a build's log that most likely say why the build failed.
 
-    These are the last ones with an error in them that not every failed build has, and where there are none, the
-    last of all.
+    They are the last lines with the words of an error, without the lines that every failed build has. If there are
+    none, they are the last lines.
     """
     lines = [_PREFIX.sub("", line.strip()[: 2 * _MOST_CHARACTERS], count=1) for line in log if line.strip()]
     own = [line for line in lines if not _WRAPPING.search(line)]

@@ -1,4 +1,4 @@
-"""The job's summary: what ran where, or what failed. It has no token in it, and nothing of a hub unescaped."""
+"""Write the job's summary: what ran where, or what failed. It contains no token, and escapes all text of a hub."""
 
 import html
 import os
@@ -15,13 +15,13 @@ from clinder.target.target import Target
 from clinder.text import escape_markdown, one_line
 
 _LONGEST_CELL = 300  # characters
-_LONGEST_LINK = 2000
+_LONGEST_LINK = 2000  # characters
 
 Row = tuple[str, str]
 
 
 def write_summary(text: str) -> None:
-    """Add to the job's summary. What can't be written is left out: a session runs without it."""
+    """Add a text to the job's summary. Errors are ignored, because a session does not need a summary."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path and text:
         with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
@@ -29,7 +29,7 @@ def write_summary(text: str) -> None:
 
 
 def summarise(session: Session, durations: Mapping[str, float]) -> str:
-    """Return the summary of a launched session, some kilobytes at most, and nothing for any other."""
+    """Return the summary of a launched session, some kilobytes at most; an empty text for any other session."""
     spec = session.spec
     if spec is None or session.launch_url is None:
         return ""
@@ -47,7 +47,7 @@ def summarise(session: Session, durations: Mapping[str, float]) -> str:
 
 
 def summarise_failure(title: str, error: ClinderError, target: Target | None, durations: Mapping[str, float]) -> str:
-    """Return the summary of a start that failed, some kilobytes at most; ``target`` is None if that is not known."""
+    """Return the summary of a failed start, some kilobytes at most. ``target`` is None if it is not known."""
     parts = [f"### {escape_markdown(title)}", *map(_sentence, (error.message, error.hint))]
     if target:
         spec = target.spec
@@ -67,7 +67,7 @@ def summarise_failure(title: str, error: ClinderError, target: Target | None, du
 
 
 def summarise_images(spec: RepoSpec, several: Sequence[Built]) -> str:
-    """Return a table of the hubs and their images."""
+    """Return the summary of a build: a table of the hubs and their results."""
     rows = [f"| {_cell(built.hub)} | {built.result} | {built.seconds:.1f} s |" for built in several]
     return _joined(
         f"### The image of {_cell(str(spec))}", "\n".join(["| Hub | Image | Time |", "|---|---|---|", *rows])
@@ -87,7 +87,7 @@ def _link(text: str, url: str) -> str:
 
 
 def _preformatted(lines: Iterable[str]) -> str:
-    """Return lines as they are: an element of HTML, in which nothing is Markdown and which no line can end."""
+    """Return lines unchanged in an element of HTML, in which no text is Markdown and no line can end the element."""
     return f"<pre>{html.escape(chr(10).join(lines))}</pre>"
 
 

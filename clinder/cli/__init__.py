@@ -1,6 +1,6 @@
-"""The command line: it parses, calls and prints. It decides itself only where words, signals and exit codes go.
+"""The command line: parse the arguments, call the command, show its errors, and exit with its exit code.
 
-Standard output carries the result and nothing else; everything that a person watches goes to standard error.
+Only the result goes to standard output. Everything that a person watches goes to standard error.
 """
 
 import argparse
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line with these words, or those of the process, and end the process."""
+    """Run the command line with these arguments, or those of the process, and end the process."""
     parser = make_parser()
     open_streams()
-    if "_ARGCOMPLETE" in os.environ:  # it is the shell that asks, not a person
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks for completions
         import argcomplete
 
         argcomplete.autocomplete(parser)
@@ -36,11 +36,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     signals.defer()
     progress.close()
     signals.settle(code)
-    os._exit(code)  # what Python does at its end is of no use here, takes a while, and may wait for a stuck reader
+    os._exit(code)  # without Python's own shutdown, which takes some time and may wait for a reader for ever
 
 
 def _open_progress(parser: "Parser", args: argparse.Namespace, signals: Signals) -> "Progress":
-    """Return where to show what happens, as the options say."""
+    """Return the progress that the options ask for."""
     from clinder.cli.lines import LogFile
     from clinder.cli.progress import Progress
 

@@ -1,4 +1,7 @@
-"""The arguments of the command line: the parser, and what argparse can't tell apart. Imports nothing large."""
+"""The arguments of the command line: the parser, and changes to arguments that argparse can't parse.
+
+This module imports nothing that is slow to import.
+"""
 
 import argparse
 import os
@@ -59,7 +62,7 @@ example, for ~/.bashrc:
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in three lines, and nothing of what may be a token."""
+    """A parser whose errors have three lines, and do not repeat an argument that may be a token."""
 
     def error(self, message: str) -> NoReturn:
         message = re.sub(r"invalid choice: .*(?= \(choose)", "invalid choice", message)
@@ -67,16 +70,16 @@ class Parser(argparse.ArgumentParser):
         self.refuse(message, f"Try: {self.prog} --help")
 
     def refuse(self, message: str, hint: str) -> NoReturn:
-        """End with the lines of a wrong command line."""
+        """End the process with an error about the command line."""
         self.exit(2, f"{self.prog}: error: {message}\n{hint}\n{more('command-line')}\n")
 
 
 def parse(parser: Parser, words: list[str]) -> argparse.Namespace:
-    """Return what the words say. In ``command_line`` is what follows two hyphens, the command of run."""
+    """Return the parsed arguments. ``command_line`` has the words after two hyphens: the command of run."""
     words, command_line = _split_command(_with_command_first(parser, words))
     args, unknown = parser.parse_known_args(_with_token_last(words))
     if args.name == "build" and not any(word.startswith("-") for word in unknown):
-        args.hubs += unknown  # argparse takes only those before the first option
+        args.hubs += unknown  # argparse takes only the hubs before the first option
         unknown = []
     if unknown:
         _refuse(parser, args, unknown, command_line)
@@ -85,11 +88,11 @@ def parse(parser: Parser, words: list[str]) -> argparse.Namespace:
 
 
 def _refuse(parser: Parser, args: argparse.Namespace, unknown: list[str], command_line: list[str]) -> NoReturn:
-    """End with what is wrong with words that no argument takes. No word is repeated, for each may be a token."""
+    """End the process with an error about unknown arguments. None is repeated, because each may be a token."""
     commands, name = commands_of(parser), args.name
     options = [word for word in unknown if word.startswith("-")]
     if name == "run" and not command_line and len(options) < len(unknown):
-        # A word that is no hub is the command's first.
+        # A word that is no hub is the first word of the command.
         hub = "local " if args.hub == "local" else "HUB " if "/" in (args.hub or "") else ""
         commands[name].refuse("two hyphens are missing before the command", f"Write: clinder run {hub}-- COMMAND")
     if options:
@@ -99,7 +102,7 @@ def _refuse(parser: Parser, args: argparse.Namespace, unknown: list[str], comman
 
 
 def _with_command_first(parser: Parser, words: list[str]) -> list[str]:
-    """Return the words with a command first, or an option that needs none. Ends with what is wrong otherwise."""
+    """Return words that begin with a command, or with an option that needs none. Otherwise end with an error."""
     if not words:
         parser.print_help(sys.stderr)
         parser.exit(2)
@@ -120,7 +123,7 @@ def commands_of(parser: Parser) -> dict[str, Parser]:
 
 
 def _split_command(words: list[str]) -> tuple[list[str], list[str]]:
-    """Split what run is to run from the rest: argparse would take the command's first word for HUB."""
+    """Split the command of run from the rest, because argparse would take its first word for HUB."""
     if words[:1] != ["run"] or "--" not in words:
         return words, []
     split = words.index("--")
@@ -128,7 +131,7 @@ def _split_command(words: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _with_token_last(words: list[str]) -> list[str]:
-    """Return the words with SESSION and TOKEN behind two hyphens: one token in 64 begins with a hyphen."""
+    """Return the words with SESSION and TOKEN after two hyphens, because one token in 64 begins with a hyphen."""
     if words[:1] not in (["stop"], ["status"]) or len(words) < 3 or words[1].startswith("-"):
         return words
     command, session, token, *rest = words
@@ -138,7 +141,7 @@ def _with_token_last(words: list[str]) -> list[str]:
 
 
 def make_parser() -> Parser:
-    """Return the parser of all commands; ``name`` of what it parses is the command's."""
+    """Return the parser of all commands. In the parsed arguments, ``name`` is the name of the command."""
     parser = Parser(
         prog="clinder",
         description="Start a Jupyter Server on a BinderHub, hand over its URL and token, and shut it down again.",
@@ -167,38 +170,40 @@ def make_parser() -> Parser:
     _add_format(start, ["uri", "json", "env"], "what to print: one line with the token in it, an object, or shell code")
     run = add(
         "run",
-        "run a command on a session, and stop the session whatever happens",
+        "start a session, run a command on it, and always stop the session at the end",
         usage="clinder run [HUB] [options] -- COMMAND ...",
     )
     _add_launch_options(run)
     run.add_argument(
         "--kernels",
         action="store_true",
-        help="let COMMAND start kernels in the session by their names, as if they were here (nbconvert ...)",
+        help="offer the session's kernels to COMMAND as if they were on this machine (for nbconvert, papermill ...)",
     )
     run.add_argument(
         "--attempts",
         type=_count,
         default=1,
         metavar="N",
-        help="how many sessions may be used: a new one is started, and COMMAND run again, after one that was lost "
-        "while COMMAND ran, not after a COMMAND that failed (default: 1)",
+        help="how many sessions to use at most: when a session is lost while COMMAND runs, start a new one and run "
+        "COMMAND again. A COMMAND that fails is not run again (default: 1)",
     )
-    run.add_argument("--json", action="store_const", const="json", dest="format", help="with --dry-run: as an object")
+    run.add_argument(
+        "--json", action="store_const", const="json", dest="format", help="with --dry-run: print a JSON object"
+    )
     build = add("build", "make sure that hubs have the image, and keep no session", "clinder build [HUB ...] [options]")
     _add_image_options(build)
     _add_format(build, ["text", "json"], "what to print: a table or an object")
-    _add_session(add("stop", "stop a session; one that is gone already is no error"))
-    status = add("status", "say whether a session runs, since when, and how busy it is")
+    _add_session(add("stop", "stop a session; it is no error if it has already ended"))
+    status = add("status", "show whether a session runs, since when, and how busy it is")
     _add_session(status)
     _add_format(status, ["text", "json"], "what to print")
-    completion = add("completion", "print the code that makes a shell complete clinder's commands")
+    completion = add("completion", "print the script with which a shell completes clinder's commands")
     completion.add_argument("shell", choices=["bash", "zsh", "fish"])
     return parser
 
 
 def _known_addresses() -> list[str]:
-    """Return the addresses of hubs that a person may mean here."""
+    """Return URLs of hubs for completion."""
     from clinder.target.myst import find_myst
 
     named = [os.environ.get("CLINDER_HUB", "")]
@@ -220,7 +225,7 @@ def _add_session(command: argparse.ArgumentParser) -> None:
         help="a URI with its token; a URL, followed by TOKEN; or - for a URI or start's JSON on standard input "
         "(default: $JUPYTER_BASE_URL and $JUPYTER_TOKEN)",
     )
-    command.add_argument("token", nargs="?", metavar="TOKEN", help="the token, when SESSION has none")
+    command.add_argument("token", nargs="?", metavar="TOKEN", help="the token, if SESSION does not contain it")
 
 
 def _add_image_options(command: argparse.ArgumentParser) -> None:
@@ -228,13 +233,13 @@ def _add_image_options(command: argparse.ArgumentParser) -> None:
         "hubs",
         nargs="*",
         metavar="HUB",
-        help="the URL of a BinderHub that is to have the image; the first may be a launch link "
+        help="the URL of a BinderHub that builds the image; the first may be a launch link "
         f"(default: $CLINDER_HUB, the hub in myst.yml, else {DEFAULT_HUB})",
     )
     command.add_argument(
         "--all-members",
         action="store_true",
-        help="for each HUB that is the front door of a federation: all its members, each of which has its own images",
+        help="build on all members of the federation that a HUB belongs to, because each member has its own images",
     )
     _add_options(command, "the deadline for each hub, retries included")
 
@@ -257,9 +262,9 @@ def _add_launch_options(command: argparse.ArgumentParser) -> None:
         default=[],
         dest="fallback_hubs",
         metavar="URL",
-        help="where to go when the hub is down, full, limits the rate or bans the network; may be repeated",
+        help="another hub, for when the first is down, full, limits the rate or bans the network; may be repeated",
     )
-    _add_options(command, "the deadline for everything until the session runs, retries included")
+    _add_options(command, "the deadline for the whole launch, retries included")
 
 
 def _add_options(command: argparse.ArgumentParser, deadline: str) -> None:
@@ -267,20 +272,21 @@ def _add_options(command: argparse.ArgumentParser, deadline: str) -> None:
         "--repo",
         "--github-repo",
         metavar="REPO",
-        help="org/repo, a URL, or a DOI (default: the launch link's, what CI builds, that of myst.yml or the checkout)",
+        help="org/repo, a URL, or a DOI (default: the one of the launch link, CI, myst.yml or the checkout)",
     )
     command.add_argument(
         "--ref",
         "--github-ref",
         metavar="REF",
-        help="a branch, tag or commit (default: HEAD; where the repository was not given, the commit that is built)",
+        help="a branch, tag or commit (default: with --repo HEAD, else the one of the launch link, CI, myst.yml or the "
+        "checkout)",
     )
     _add_completed(
         command,
         PROVIDERS.keys,
         "--provider",
         metavar="NAME",
-        help=f"how to read REPO: {', '.join(PROVIDERS)} (default: as REPO looks, else gh)",
+        help=f"how to read REPO: {', '.join(PROVIDERS)} (default: recognised from REPO, else gh)",
     )
     command.add_argument(
         "--timeout",
@@ -292,7 +298,7 @@ def _add_options(command: argparse.ArgumentParser, deadline: str) -> None:
         "--build-token",
         metavar="TOKEN",
         default=os.environ.get("CLINDER_BUILD_TOKEN"),
-        help="exempts from the hub's rate limit (default: $CLINDER_BUILD_TOKEN, which others on the machine don't see)",
+        help="lifts the hub's rate limit (default: $CLINDER_BUILD_TOKEN, which other users of the machine can't see)",
     )
     command.add_argument(
         "--hub-token-file",
@@ -302,31 +308,31 @@ def _add_options(command: argparse.ArgumentParser, deadline: str) -> None:
     command.add_argument(
         "--reuse-image",
         action="store_true",
-        help="launch the newest commit that changed the environment, whose image the hub most likely has",
+        help="launch the newest commit that changed the environment, because the hub most likely has its image",
     )
     command.add_argument(
         "--no-remote-extends",
         dest="remote_extends",
         action="store_false",
-        help="when nothing names a hub, don't look for it in the files of the web that myst.yml extends",
+        help="do not look for the hub in files on the web that myst.yml extends",
     )
     command.add_argument(
         "--dry-run",
         action="store_true",
-        help="print what would be launched where, and why; no request is made (with --json as an object)",
+        help="print what would be launched, where and why, and make no request (with --json as a JSON object)",
     )
     shown = command.add_mutually_exclusive_group()
     shown.add_argument("-q", "--quiet", action="store_true", help="show neither phases nor the build's log")
     shown.add_argument(
-        "-v", "--verbose", action="store_true", help="show the build's log on a terminal, too, and not only if it fails"
+        "-v", "--verbose", action="store_true", help="always show the build's log on a terminal, not only if it fails"
     )
-    command.add_argument("--log-file", metavar="PATH", help="write phases and the build's log to this file, too")
+    command.add_argument("--log-file", metavar="PATH", help="also write phases and the build's log to this file")
 
 
 def _add_completed(
     command: argparse.ArgumentParser, words: Callable[[], Iterable[str]], name: str, **options: Any
 ) -> None:
-    """Add an argument whose value the shell completes to one of the words; any other is fine as well."""
+    """Add an argument whose value a shell completes to one of the words. Other values are also accepted."""
     action: Any = command.add_argument(name, **options)
     action.completer = lambda **_: words()
 

@@ -1,4 +1,4 @@
-"""The command of ``clinder run``: started, waited for, and ended in time when a signal or a lost session ends it."""
+"""Run the command of ``clinder run``, and end it in time after a signal or when its session is lost."""
 
 import os
 import signal
@@ -16,15 +16,15 @@ from clinder.cli.processes import descendants
 from clinder.cli.slips import SHELL_WORDS, explain_missing
 from clinder.errors import more
 
-# The command has so many seconds to end after a signal. What is left of a runner's ten is for stopping the session.
+# Seconds in which the command can end after a signal. The rest of a runner's ten is for stopping the session.
 _GRACE = 4.0
-_TICK = 0.05
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as a shell says it
+_TICK = 0.05  # seconds
+_NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # the exit codes of a shell
 _MOST_FIRST_LINE = 1000  # bytes
 
 
 class Obstacle(NamedTuple):
-    """Why a command can't be run, the exit code of that, as a shell has it, and what to do."""
+    """The reason why a command can't be run (``what``), the exit code of a shell for it, and a hint what to do."""
 
     what: str
     code: int
@@ -32,7 +32,7 @@ class Obstacle(NamedTuple):
 
 
 def what_prevents(words: list[str]) -> Obstacle | None:
-    """Return why a command can't be run, None when nothing is seen that prevents it."""
+    """Return the obstacle that prevents a command from running, or None if there is none."""
     word = words[0]
     found = None if word in SHELL_WORDS else which(word)
     if found and _has_windows_lines(Path(found)):
@@ -51,13 +51,13 @@ def what_prevents(words: list[str]) -> Obstacle | None:
 
 
 def _has_windows_lines(path: Path) -> bool:
-    """Tell whether a script names an interpreter with a CR at its end, which the system would look for."""
-    if not path.is_file():  # a FIFO would be waited for
+    """Tell whether a script's first line ends in CR. The system would take the CR for a part of the interpreter."""
+    if not path.is_file():  # opening a FIFO would wait
         return False
     try:
         with path.open("rb") as script:
             first = script.readline(_MOST_FIRST_LINE)
-    except OSError:  # it may be run and not be read
+    except OSError:  # a program may be executable and not readable
         return False
     return first.startswith(b"#!") and first.endswith(b"\r\n")
 
@@ -69,16 +69,17 @@ def run_command(
     tell: Callable[[str], None],
     is_in_vain: Callable[[], bool],
 ) -> int | None:
-    """Run a command to its end and return its exit code; None when it was ended because it was in vain.
+    """Run a command to its end and return its exit code.
 
-    Raises `Signalled`; the command got that signal, too.
+    When ``is_in_vain`` returns True, end the command and return None. After a signal, pass it on to the command, wait
+    for its end, and raise `Signalled`.
     """
     signals.check()
-    if _is_foreground():  # the keys of a terminal reach the command as well, and what they mean is the command's to say
+    if _is_foreground():  # the command also gets the signals of a terminal's keys, and decides what they mean
         signals.spare(signal.SIGINT, signal.SIGQUIT)
     try:
         return _wait_for(subprocess.Popen(words, env={**os.environ, **env}), signals, is_in_vain)
-    except OSError as error:  # a script without its first line, or with an interpreter that is not here
+    except OSError as error:  # a script without an interpreter in its first line, or with one that is not installed
         tell(f"error: {words[0]} could not be run: {error.strerror}\n{more('command-not-run')}")
         return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
     finally:
@@ -105,21 +106,22 @@ def _wait_for(process: "subprocess.Popen[bytes]", signals: Signals, is_in_vain: 
 
 
 def _end(process: "subprocess.Popen[bytes]", number: int, until: float) -> None:
-    """Pass a signal on; kill the process when it still runs at that time."""
+    """Send a signal to a process; kill the process if it still runs at the time ``until``."""
     process.send_signal(number)
     try:
         process.wait(until - monotonic())
     except subprocess.TimeoutExpired:
         process.kill()
-        with suppress(subprocess.TimeoutExpired):  # the system itself may hold it
+        with suppress(subprocess.TimeoutExpired):  # the process may wait in the kernel, where it can't be killed
             process.wait(0.5)
 
 
 def _end_with_children(process: "subprocess.Popen[bytes]", until: float) -> None:
-    """End a process and those that it has started, which would wait for the session for ever.
+    """End a process and its descendants, which would wait for the lost session for ever.
 
-    A shell or npm that is the command itself does not pass a signal on. After a signal to clinder somebody ends what
-    is left of the job; here nobody would, and the reader of its output would wait for it.
+    A shell or npm does not pass a signal on to the processes that it has started. After a signal to clinder, the CI
+    ends the rest of the job. After the loss of a session nobody does, and the reader of their output would wait for
+    them.
     """
     children = descendants(process.pid)
     for child in children:

@@ -1,4 +1,4 @@
-"""The commands. Each gets its arguments, the signals, and where to show what happens; it returns the exit code."""
+"""The commands. Each gets the arguments, the signals and the progress, and returns the exit code."""
 
 import argparse
 import json
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from clinder.session import Session, SessionStatus
     from clinder.target.target import Target, Tokens
 
-# Stopping goes on for so many seconds after a signal, for that is half of the work already.
+# For how many seconds clinder stop goes on after a signal: most of its work is done by then.
 _STOP_AFTER_SIGNAL = 3.0
 
 
@@ -47,7 +47,7 @@ def _tell_what_next(session: "Session", format: str, progress: Progress) -> None
     """Tell a person at a terminal how to open the session and how to stop it."""
     from shlex import quote
 
-    if sys.stdout is not None and sys.stdout.isatty():  # the address, token included, stands right above
+    if sys.stdout is not None and sys.stdout.isatty():  # the address with its token was just printed there
         progress.tell(f"to open it in a browser: {session.uri}")
         progress.tell(f"to stop it: clinder stop {quote(session.uri)}")
     elif format == "env":
@@ -57,7 +57,7 @@ def _tell_what_next(session: "Session", format: str, progress: Progress) -> None
 
 
 def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
-    """Run a command on a session, and stop the session whatever happens."""
+    """Start a session, run a command on it, and always stop the session at the end."""
     from clinder.cli.child import what_prevents
     from clinder.cli.use import LOST, use_session
 
@@ -134,7 +134,7 @@ def stop(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
 
 
 def status(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:  # noqa: ARG001
-    """Say whether a session runs, since when, and how busy it is."""
+    """Show whether a session runs, since when, and how busy it is."""
     found = _session(args).status()
     shown = as_json(found.as_dict()) if args.format == "json" else escape_ci_commands("\n".join(_lines(found)))
     write_result(shown, signals)
@@ -158,7 +158,7 @@ def _lines(found: "SessionStatus") -> "Iterator[str]":
 
 
 def completion(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:  # noqa: ARG001
-    """Print the code that makes a shell complete clinder's commands."""
+    """Print the script with which a shell completes clinder's commands."""
     from argcomplete.shell_integration import shellcode
 
     write_result(shellcode(["clinder"], shell=args.shell), signals)
@@ -175,7 +175,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Signals, Progress], int]] = {
 }
 
 
-# What is printed. A hub chooses part of it, and a CI may read it: ##[command] would be one anywhere in a line.
+# The results. A hub chooses parts of them, and a CI may read them and would run ##[command] anywhere in a line.
 
 
 def _as_env(session: "Session") -> str:
@@ -199,7 +199,7 @@ def _table(several: list[Built]) -> str:
 
 
 def _images(target: "Target", several: list[Built]) -> dict[str, Any]:
-    """Return what became of the image on each hub, as the JSON output has it."""
+    """Return the result on each hub for the JSON output."""
     rows = [
         {
             "hub": built.hub,
@@ -213,14 +213,14 @@ def _images(target: "Target", several: list[Built]) -> dict[str, Any]:
     return {**target.spec._asdict(), "hubs": rows}
 
 
-# What is launched
+# The target
 
 
 @contextmanager
 def _session_launched(
     target: "Target", tokens: "Tokens", args: argparse.Namespace, signals: Signals, progress: Progress
 ) -> "Iterator[Session]":
-    """Launch a target as the arguments say, and show how that goes."""
+    """Launch a target with the options in the arguments, and show the progress."""
     from clinder.hub import DEFAULT_TIMEOUT
 
     timeout = args.timeout or DEFAULT_TIMEOUT
@@ -239,13 +239,13 @@ _NAME_A_FILE = "Give --hub-token-file a file that holds an API token of the hub'
 
 
 def _tokens(args: argparse.Namespace) -> "Tokens":
-    """Return the tokens for the hub. The hub token is in a file or in the environment, never on a command line."""
+    """Return the tokens for the hub. The hub token is in a file or in the environment, never in an argument."""
     from clinder.target.target import Tokens
 
     token = os.environ.get("CLINDER_HUB_TOKEN")
     if args.hub_token_file:
         try:
-            with open(args.hub_token_file, "rb") as file:  # noqa: PTH123  (a pipe is fine as well)
+            with open(args.hub_token_file, "rb") as file:  # noqa: PTH123  (it may be a pipe)
                 token = file.read(_MOST_INPUT).decode("latin-1").strip()
         except OSError as error:
             what = f"The file of the hub token can't be read: {error.strerror}."
@@ -285,7 +285,7 @@ def _target(args: argparse.Namespace, hub: str | None, others: Sequence[str]) ->
 
 
 def _local_target(args: argparse.Namespace) -> "Target":
-    """Return the target of the embedded hub, which has no repository but the checkout around the current directory."""
+    """Return the target of the embedded hub: the files of the checkout around the current directory."""
     from clinder.target.folder import checkout_root, warn_of_folder
     from clinder.target.target import Target
     from clinder.text import one_line
@@ -293,17 +293,17 @@ def _local_target(args: argparse.Namespace) -> "Target":
     try:
         here = Path.cwd()
     except FileNotFoundError:
-        raise UsageError("The current directory is gone, whose files local would launch.") from None
+        raise UsageError("The current directory is gone, so local has no files to launch.") from None
     files = checkout_root(here) or here
     spec = RepoSpec.parse(args.repo, args.ref, args.provider) if args.repo else RepoSpec(files.as_uri(), provider="git")
     lines = [f"launching {spec} on local"]
     if given := [option for option, name in _NOT_LOCAL.items() if getattr(args, name, None)]:
-        lines.append(f"local launches the files of {files}, whatever {', '.join(given)} may say")
+        lines.append(f"local launches the files of {files}, and ignores {', '.join(given)}")
     lines += warn_of_folder(here)
     return Target(("local",), spec, tuple(map(one_line, lines)), None, hub_inferred=False, directory=str(files))
 
 
-# Which session is meant
+# The session of stop and status
 
 
 def _session(args: argparse.Namespace) -> "Session":
@@ -326,7 +326,7 @@ def _session(args: argparse.Namespace) -> "Session":
     return Session.parse(uri, token)
 
 
-_MOST_INPUT = 1 << 20  # bytes, of an object that start has printed
+_MOST_INPUT = 1 << 20  # bytes of a file or of standard input
 
 
 def _from_json(text: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A launch in plain lines: what a pipe, a CI's log and a file get of it, each line of the build's log included."""
+"""A launch in plain lines, for a pipe, a CI's log and a file, with each line of the build's log."""
 
 import errno
 import os
@@ -18,30 +18,31 @@ _RESET = "\x1b[0m"
 
 
 class Lines:
-    """Makes lines of events, a heading for each phase that begins included.
+    """Turns events into lines, with a heading for each new phase.
 
-    ``figures`` of a push are lines as well. ``sections`` are those of GitLab's job log, which folds them
-    (GitLab, "Job logs", Custom collapsible sections); a log can't make one, for it has no control characters.
+    With ``figures``, the progress of a push has lines. With ``sections``, each phase is a section of GitLab's job log,
+    which is collapsed (GitLab, "Job logs", Custom collapsible sections). A build's log can't make a section, because
+    control characters are removed from it.
     """
 
     def __init__(self, *, colour: bool = False, figures: bool = True, sections: bool = False) -> None:
         self._colour = colour
         self._figures = figures
         self._sections = sections
-        self._section = ""  # the name of the one that is open
+        self._section = ""  # the name of the open section
         self._count = 0
         self._began = time.monotonic()
         self._phase = ""
-        self._log_phase = ""  # the same while its events are nothing but lines of the log
+        self._log_phase = ""  # the same, if all that its events need is a line for the message
         self._share = ""  # how much of the image is pushed
 
     def of(self, event: Event) -> str:
-        """Return the lines of an event, each with a newline; nothing for one that has none."""
+        """Return the lines of an event, each with a newline; an empty text if it has none."""
         message, heading = event.message, ""
         if event.phase != self._log_phase:
             phase, message, data = event
             if phase in _UNLOGGED_PHASES:
-                return self.leave()  # of a failure the error, or the line about the next try, has the hub's words
+                return self.leave()  # the error, or the line about the next attempt, has the hub's words
             if phase != self._phase:
                 heading = self._enter(phase)
             if phase == "pushing":
@@ -53,7 +54,7 @@ class Lines:
         return heading + message
 
     def leave(self) -> str:
-        """End the phase; return the line that closes its section, if it has one."""
+        """End the phase; return the line that closes its section, or an empty text."""
         section, self._section = self._section, ""
         self._phase = self._log_phase = ""
         return f"\x1b[0Ksection_end:{int(time.time())}:{section}\r\x1b[0K\n" if section else ""
@@ -75,7 +76,7 @@ class Lines:
         return f"\x1b[0Ksection_start:{int(time.time())}:{self._section}[collapsed=true]\r\x1b[0K"
 
     def _pushing(self, message: str, data: Mapping[str, Any]) -> str:
-        """Return what is shown of an event of the push: its newest figure, once."""
+        """Return the message of an event of a push, with the new percentage, if it has changed."""
         share = push_share(data.get("progress"))
         if not share:
             return message
@@ -85,14 +86,14 @@ class Lines:
 
 
 class LogFile:
-    """The file of --log-file: lines as a pipe gets them. ``error`` says why it is not whole, if it is not."""
+    """The file of --log-file, with the lines that a pipe would get. ``error`` says why it is incomplete."""
 
     def __init__(self, path: str) -> None:
-        """Open the file, which loses what it had. Raises `UsageError`."""
+        """Open the file and remove its content. Raises `UsageError`."""
         self.error = ""
         self._lines = Lines()
         try:
-            # A pipe that nobody reads is an error, and no reason to wait.
+            # O_NONBLOCK: a pipe without a reader is an error; clinder does not wait for a reader.
             number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
             self._file = os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace")
         except (OSError, ValueError) as error:
@@ -103,20 +104,20 @@ class LogFile:
             ) from None
 
     def show(self, event: Event) -> None:
-        """Write the lines of an event. clinder's own words are notes."""
+        """Write the lines of an event."""
         if text := self._lines.of(event):
             self._write(text)
 
     def note(self, text: str) -> None:
-        """Write a line of clinder's own."""
+        """Write a message of clinder."""
         self._write(f"clinder: {text}\n")
 
     def flush(self) -> None:
-        """Have the file hold all that came so far."""
+        """Write all text so far to the file."""
         self._try(self._file.flush)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rest, and close the file."""
         self._try(self._file.close)
 
     def _write(self, text: str) -> None:

@@ -1,7 +1,7 @@
-"""What a terminal shows of a launch while it goes on. Pure functions: a view, a time and a width become lines.
+"""The live lines of a launch on a terminal. Pure functions: from a view, a time and a width they make lines.
 
-It is as people know it from docker and uv: each phase that is done with its time, the current one with the newest line
-of its log, and a bar where it is known how far it is. All signs are ASCII: they are one column wide everywhere.
+The lines are like those of docker and uv: each finished phase with its time, and the current phase with the newest line
+of its log, and with a bar if the log has steps. All signs are ASCII, because these are one column wide everywhere.
 """
 
 import re
@@ -10,12 +10,12 @@ from typing import NamedTuple
 from clinder.duration import format_duration
 from clinder.text import display_width, fit_width, strip_ansi
 
-# How far a build is, by docker's words: the older builder's and buildkit's, whose stage may have a name.
+# The steps of a build in docker's log: those of the older builder, and those of buildkit, with an optional stage name.
 _STEP = re.compile(r"Step (\d{1,4})/(\d{1,4}) |#\d{1,5} \[(?:[\w.-]{1,60} )?\s{0,4}(\d{1,4})/(\d{1,4})\]")
 _BAR = 20  # columns
-_LEAST = 8  # columns, below which no line of a log says anything
-_SHORT = 9.95  # seconds, below which tenths matter
-_LONGEST_LINE = 2000  # characters of a line of a log that are looked at
+_LEAST = 8  # columns; a narrower terminal shows no line of the log
+_SHORT = 9.95  # seconds; a shorter time is shown with tenths
+_LONGEST_LINE = 2000  # characters of a line of the log that are used
 
 
 class Step(NamedTuple):
@@ -26,7 +26,7 @@ class Step(NamedTuple):
 
 
 class View(NamedTuple):
-    """What is known of the current phase: when it began (seconds), the newest line of its log, and how far it is."""
+    """The current phase: when it began (in seconds), the newest line of its log, and its step."""
 
     phase: str = ""
     began: float = 0.0
@@ -35,7 +35,7 @@ class View(NamedTuple):
 
 
 def find_step(line: str, before: Step | None) -> Step | None:
-    """Return how far a build is after a line of its log. It goes back only when the number of steps is another."""
+    """Return the step of a build after a line of its log. A step goes back only if the number of all steps changes."""
     match = _STEP.match(line)
     if not match:
         return before
@@ -46,10 +46,10 @@ def find_step(line: str, before: Step | None) -> Step | None:
 
 
 def live_lines(view: View, now: float, columns: int) -> list[str]:
-    """Return the lines of the current phase, each narrower than the terminal; none between two phases."""
+    """Return the lines of the current phase, each narrower than the terminal; an empty list if there is no phase."""
     if not view.phase:
         return []
-    room = columns - 1  # in the last column some terminals wrap
+    room = columns - 1  # some terminals wrap in the last column
     words = f"{view.phase} {format_duration(now - view.began)}"
     first = fit_width(f"{words}{_bar(view.step, room - display_width(words) - 2)}", room)
     newest = " ".join(strip_ansi(view.line[:_LONGEST_LINE]).split())
@@ -59,7 +59,7 @@ def live_lines(view: View, now: float, columns: int) -> list[str]:
 
 
 def _bar(step: Step | None, room: int) -> str:
-    """Return the bar, and the figures that it stands for, as far as there is room for both."""
+    """Return the bar and its figures; only the figures if the room is small; an empty text if it is too small."""
     if step is None:
         return ""
     figures = f"{step.done}/{step.all}" if step.all != 100 else f"{step.done}%"
@@ -71,7 +71,7 @@ def _bar(step: Step | None, room: int) -> str:
 
 
 def end_line(view: View, now: float, *, failed: bool = False) -> str:
-    """Return the line that stays of a phase."""
+    """Return the line for a finished phase."""
     seconds = now - view.began
     took = f"{seconds:.1f}s" if seconds < _SHORT else format_duration(seconds)
     return f"{'x' if failed else '*'} {view.phase} {took}"

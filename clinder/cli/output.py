@@ -1,4 +1,4 @@
-"""The standard streams of the command line, and how a result is written."""
+"""The standard streams of the command line, and the writing of a result."""
 
 import os
 import sys
@@ -10,13 +10,13 @@ from clinder.output import Kept, Writer
 
 
 def open_streams() -> None:
-    """Open nothing in place of standard streams that are closed, or the next connection would be one of them."""
+    """Open /dev/null for each closed standard stream. Otherwise the next connection would become that stream."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number that is free
-    # Standard output stays None: a result that nobody can get is an error, and a log is not.
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # open() takes the lowest free number
+    # A closed standard output stays None: a lost result is an error, but a lost log is not.
     sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
     if isinstance(sys.stdout, TextIOWrapper):
@@ -24,9 +24,10 @@ def open_streams() -> None:
 
 
 def write_result(text: str, signals: Signals) -> None:
-    """Write a result to standard output, all of it, however late it is read.
+    """Write a result to standard output, and wait until all of it is written, also to a slow reader.
 
-    Raises `ClinderError` when that can't be done, and `Signalled` when a signal came and nobody takes the rest.
+    Raises `ClinderError` if it can't be written, and `Signalled` if a signal came and the reader does not take the
+    rest.
     """
     if sys.stdout is None:
         raise ClinderError("Standard output is closed.")

@@ -1,4 +1,4 @@
-"""A dry run: what would be launched where, and why. Nothing here makes a request."""
+"""The output of a dry run: what would be launched, where and why. This module makes no request."""
 
 import argparse
 import json
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def check_format(args: argparse.Namespace) -> None:
-    """Raise `UsageError` for --json of a command that prints an object in a dry run alone."""
+    """Raise `UsageError` for --json without --dry-run, if the command prints an object only in a dry run."""
     if args.format == "json" and not args.dry_run:
         raise UsageError(
-            f"{args.name} prints no object.", f"Expected --json with --dry-run: clinder {args.name} --help"
+            f"{args.name} prints JSON only in a dry run.", f"Expected --json with --dry-run: clinder {args.name} --help"
         )
 
 
@@ -30,7 +30,7 @@ def show_plan(
     from clinder.hub import DEFAULT_TIMEOUT
 
     if target.hubs != ("local",):
-        target.open_hubs(tokens)  # which checks the tokens
+        target.open_hubs(tokens)  # this checks the tokens
     plan = make_plan(target, args.timeout or DEFAULT_TIMEOUT, command)
     others = "and on" if args.name == "build" else "then"
     write_result(as_json(plan) if args.format == "json" else escape_ci_commands(as_text(plan, others)), signals)
@@ -38,7 +38,7 @@ def show_plan(
 
 
 def make_plan(target: "Target", timeout: float, command: list[str] | None) -> dict[str, Any]:
-    """Return what would be done, as it is documented for --json."""
+    """Return the object for --json: what would be done."""
     repo_source, ref_source, hub_source = (source or None for source in target.sources)
     is_local = target.hubs == ("local",)
     return {
@@ -60,12 +60,12 @@ def _named(spec: "RepoSpec") -> dict[str, str]:
 
 
 def as_json(content: object) -> str:
-    """Return an object as JSON on one line, in which no CI finds a command: ``##[command]`` would be one anywhere."""
+    """Return an object as JSON on one line, without ``##``, because a CI would run ``##[command]``."""
     return re.sub("#(?=#)", r"\\u0023", json.dumps(content))
 
 
 def as_text(plan: dict[str, Any], others: str) -> str:
-    """Return a plan in lines: what, and where that is from; ``others`` is the label of the other hubs."""
+    """Return a plan as text: a line for each value, with its source. ``others`` is the label of the other hubs."""
     from shlex import join
 
     said = plan["from"]

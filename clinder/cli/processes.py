@@ -1,4 +1,4 @@
-"""The processes that a process has started, and what they have started in turn, where the system tells: on Linux."""
+"""Find the descendants of a process: those that it has started, and those that they have started. Only on Linux."""
 
 import os
 from contextlib import suppress
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Process(NamedTuple):
-    """A process, told from a later one of the same number by the time at which it began."""
+    """A process. Its start time tells it from a later process with the same number."""
 
     number: int
     parent: int
@@ -17,17 +17,17 @@ class Process(NamedTuple):
     def is_there(self) -> bool:
         """Whether it still runs."""
         now = _read(str(self.number))
-        return now is not None and now.began == self.began  # its parent may be another by then
+        return now is not None and now.began == self.began  # its parent may have changed
 
     def send(self, signal: int) -> None:
-        """Send it a signal if it still runs."""
+        """Send a signal to the process, if it still runs."""
         if self.is_there:
             with suppress(OSError):
                 os.kill(self.number, signal)
 
 
 def descendants(number: int) -> list[Process]:
-    """Return the processes that this one has started, and their descendants; none where the system does not tell."""
+    """Return the descendants of a process; an empty list if the system has no /proc."""
     try:
         everybody = [process for path in Path("/proc").iterdir() if (process := _read(path.name))]
     except OSError:
@@ -43,7 +43,7 @@ def _read(number: str) -> Process | None:
     if not number.isdecimal():
         return None
     try:
-        # proc_pid_stat(5): the name, in brackets, may have any character in it; then state, parent, ...; 22: began
+        # proc_pid_stat(5): number, name in brackets (it may contain any character), state, parent, ..., start time (22)
         fields = Path("/proc", number, "stat").read_text(errors="replace").rpartition(")")[2].split()
         return Process(int(number), int(fields[1]), fields[19]) if fields[0] not in "ZX" else None
     except (OSError, ValueError, IndexError):

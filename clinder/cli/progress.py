@@ -1,7 +1,7 @@
-"""How a launch is shown to a person: its phases on a terminal, plain lines elsewhere. It decides nothing.
+"""Show a launch to a person: its phases on a terminal, plain lines elsewhere.
 
-On a terminal the log of a build is folded away: it is kept, and shown when the launch fails. Elsewhere, with --verbose
-and in --log-file it is shown in full, as it comes.
+On a terminal, the log of a build is not shown at first; it is kept, and shown if the launch fails. Elsewhere, with
+--verbose and in --log-file it is shown in full, as it comes.
 """
 
 import os
@@ -19,16 +19,17 @@ from clinder.text import escape_ci_commands
 _RESET = "\x1b[0m"
 _ERASE_LINE = "\r\x1b[K"
 _LINE_UP = "\x1b[A"
-_MOMENT = 0.5  # seconds that a session's address waits for the reader of the log
+_MOMENT = 0.5  # seconds that the session's address waits for a slow reader of the log
 _MOST_FOLDED = 1 << 23  # characters
-_TIME_TO_UNFOLD = 10.0  # seconds for a terminal that is slow, or was stopped
+_TIME_TO_UNFOLD = 10.0  # seconds to show the kept log on a slow or stopped terminal
 
 
 class Progress:
-    """Shows events, and what clinder itself has to say, on a stream; `show` is made to be an ``on_event``.
+    """Shows events and messages of clinder on a stream. The method `show` is for ``on_event``.
 
-    ``deadline`` (of `time.monotonic`) is when nobody waits for a slow reader any more; a signal has the same effect.
-    ``sections`` are those of GitLab's job log, where the stream is no terminal. What is shown goes into ``file``, too.
+    From ``deadline`` on (a time of `time.monotonic`), and after a signal, it does not wait for a slow reader any more.
+    With ``sections``, the phases are sections of GitLab's job log, unless the stream is a terminal. Phases and the
+    whole log are also written to ``file``.
     """
 
     def __init__(
@@ -55,28 +56,28 @@ class Progress:
         self._view = View()
         self._newest = ""
         self._step: Step | None = None
-        self._drawn: list[str] = []  # the live lines, as they stand on the terminal
+        self._drawn: list[str] = []  # the live lines that are on the terminal now
         self._writer = Writer(stream, compose=self._compose, hurry=self._is_urgent)
         self._write = self._writer.write
 
     @property
     def has_shown_log(self) -> bool:
-        """Tell whether the end of a build's log stands open right above what is shown next."""
+        """Whether the end of the build's log was shown just before."""
         return not self.is_quiet and not self._sections
 
     def note(self, text: str) -> None:
-        """Show a line of clinder's own."""
+        """Show a message of clinder."""
         if self._file:
             self._file.note(text)
         self._writer.write(Kept(f"{self._bold('clinder:')} {text}\n"))
 
     def tell(self, text: str) -> None:
-        """Show a line to the person at a terminal, if there is one, and nowhere else: it may have a token in it."""
+        """Show a message only on a terminal, because it may contain a token."""
         if self._live:
             self._writer.write(Kept(f"{self._bold('clinder:')} {text}\n"))
 
     def show(self, event: Event) -> None:
-        """Show an event: its message, and its phase when that is a new one."""
+        """Show an event: its message, and its phase if that is a new one."""
         if self._file:
             self._file.show(event)
         if event.phase in OWN_PHASES:
@@ -96,7 +97,7 @@ class Progress:
             (self._fold.add if self._fold else self._write)(text)
 
     def unfold(self) -> None:
-        """Show the log that was folded away, for the launch failed."""
+        """Show the kept log, because the launch failed."""
         self._leave(failed=True)
         if self._fold:
             self.deadline = time.monotonic() + _TIME_TO_UNFOLD
@@ -104,7 +105,7 @@ class Progress:
                 self._write(text)
 
     def pause(self) -> None:
-        """Take the live lines away, and give the reader of what was shown a moment to take it."""
+        """Remove the live lines, and wait half a second at most for the reader."""
         self._leave()
         if self._fold:
             self._fold.take()
@@ -117,17 +118,17 @@ class Progress:
             self._writer.finish()
 
     def close(self) -> None:
-        """Write what is left, as long as there is a reader; after a signal clinder's own words alone."""
+        """Write the rest, if there is a reader; after a signal, only messages of clinder."""
         self._leave(failed=True)
         if self._file:
             self._file.close()
             if self._file.error:
-                self.note(f"warning: the log file is not whole: {self._file.error}")
+                self.note(f"warning: the log file is not complete: {self._file.error}")
         now = time.monotonic()
         self._writer.finish(lambda: self._signals.time_for_words(now))
 
     def _follow(self, event: Event) -> None:
-        """Note what the live lines show of an event."""
+        """Update the live lines with an event."""
         phase, message, data = event
         if phase in FAILED_PHASES:
             self._leave(failed=True)
@@ -136,7 +137,7 @@ class Progress:
             self._leave()
             self._newest, self._step = "", None
             self._view = View(phase, self._began if phase == "ready" else time.monotonic())
-            self._write("")  # which has the live lines drawn
+            self._write("")  # this draws the live lines
         if phase == "pushing" and (share := push_share(data.get("progress"))):
             self._step = Step(int(share[:-1]), 100)
         if message and not message.isspace():
@@ -161,7 +162,7 @@ class Progress:
     # In the writer's thread
 
     def _compose(self, text: str) -> str:
-        """Return whole lines as they are written, and on a terminal the live lines below them."""
+        """Return the lines to write, and on a terminal the live lines below them."""
         if not self._live:
             return escape_ci_commands(text)
         lines = self._live_lines()
@@ -177,12 +178,12 @@ class Progress:
         except OSError:
             columns = 80
         view = self._view
-        newest = self._newest if self._fold else ""  # with --verbose it stands right above
+        newest = self._newest if self._fold else ""  # with --verbose, the log itself is shown
         return live_lines(view._replace(line=newest, step=self._step), time.monotonic(), columns)
 
 
 class _Fold:
-    """The log of the launch that goes on: its end, if it is very long."""
+    """The kept log of the present attempt; only its end, if it is very long."""
 
     def __init__(self) -> None:
         self._texts: deque[str] = deque()
@@ -200,11 +201,11 @@ class _Fold:
             self._left_out += 1
 
     def begin_again(self) -> None:
-        """Have what comes next replace what there is: it is of another attempt."""
+        """Forget the log when the next text comes, because that is of another attempt."""
         self._is_old = True
 
     def take(self) -> list[str]:
-        """Return what there is, and forget it."""
+        """Return the log, and forget it."""
         texts = list(self._texts)
         if self._left_out:
             texts.insert(0, f"(The first {self._left_out:,} lines were too much to keep. --log-file writes all.)\n")

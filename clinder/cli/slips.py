@@ -1,6 +1,6 @@
-"""What people write that clinder does not read, and what they are told: tables, and functions over words.
+"""Explain mistakes on the command line: tables of frequent ones, and functions over the arguments.
 
-Each function returns what is wrong and what to write instead. No word is repeated that may be a token.
+Each function returns what is wrong, and a hint what to write instead. An argument that may be a token is not repeated.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 
-# Words of other tools for clinder's commands.
+# Other tools' words for clinder's commands.
 _COMMANDS = {
     **dict.fromkeys(("launch", "up", "open", "create", "begin", "new"), "start"),
     **dict.fromkeys(("exec", "execute", "do"), "run"),
@@ -36,7 +36,7 @@ _OPTIONS = {
     "--token": "The token of a session follows its URL: clinder stop URL TOKEN. That of a hub is --build-token.",
 }
 
-# How a command that is not here is usually installed.
+# How a missing command is usually installed.
 _INSTALL = {
     "myst": "npm install -g mystmd, or pip install mystmd",
     "mystmd": "npm install -g mystmd, or pip install mystmd (its command is myst)",
@@ -57,13 +57,13 @@ _INSTALL = {
     "python": "Is it called python3 here?",
 }
 
-# Words of the shell, which are no programs (POSIX, "Special Built-In Utilities", and cd, alias, umask).
+# Words of a shell that are no programs (POSIX, "Special Built-In Utilities", and cd, alias, umask).
 SHELL_WORDS = {"cd", ".", "source", "export", "set", "unset", "alias", "eval", "exec", "umask", "pushd", "if", "for"}
 _OPERATORS = re.compile(r"&&|\|\|?|;|[<>]|\$\(|`")
 
 
 def explain_command(words: list[str], commands: Collection[str]) -> tuple[str, str]:
-    """Explain a first word that is no command."""
+    """Explain a first argument that is no command."""
     word = words[0]
     if word == "--":
         return "no command before --", "Write: clinder run -- COMMAND"
@@ -88,7 +88,7 @@ def explain_command(words: list[str], commands: Collection[str]) -> tuple[str, s
 
 
 def explain_options(unknown: list[str], command: str, options: Mapping[str, Collection[str]]) -> tuple[str, str]:
-    """Explain options that a command has not; ``options`` are those that each command has."""
+    """Explain options that a command does not have; ``options`` has the options of each command."""
     names = [_option_name(word) for word in unknown]
     said = f"unknown option: {', '.join(name or '(not shown, it may be a token)' for name in names)}"
     for name in filter(None, names):
@@ -104,7 +104,7 @@ def explain_options(unknown: list[str], command: str, options: Mapping[str, Coll
 
 
 def explain_arguments(unknown: list[str], command: str) -> tuple[str, str]:
-    """Explain arguments behind the last that a command takes."""
+    """Explain arguments that are too many for a command."""
     word = unknown[0]
     if command in _LAUNCHING and re.match("https?://", word):
         return "too many arguments", "More hubs are written as --fallback-hub URL, a repository as --repo URL."
@@ -114,7 +114,7 @@ def explain_arguments(unknown: list[str], command: str) -> tuple[str, str]:
 
 
 def _option_name(word: str) -> str:
-    """Return the name of an option without what follows it; nothing if it does not look like an option's."""
+    """Return the name of an option without its value; an empty text if it does not look like an option."""
     name = word.partition("=")[0] if word.startswith("--") else word[:2]
     return name if re.fullmatch("-[A-Za-z]|--[a-z]+(-[a-z]+)*", name) and len(name) <= 30 else ""
 
@@ -124,7 +124,7 @@ def _nearest(word: str, words: Iterable[str]) -> str:
 
 
 def explain_missing(words: list[str]) -> tuple[str, str]:
-    """Explain a command of ``run`` that is no program here."""
+    """Explain a command of ``run`` that is not found."""
     first = words[0]
     if first in SHELL_WORDS:
         if first == "cd":

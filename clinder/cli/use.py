@@ -1,4 +1,4 @@
-"""What ``clinder run`` does with one session: a command runs on it, it is watched meanwhile, explained, and stopped."""
+"""Use one session of ``clinder run``: run the command, watch the session meanwhile, stop it, and explain a loss."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,9 +24,10 @@ _MOST_NAMED = 3  # pages, in one line
 
 
 class Ending(NamedTuple):
-    """How a command ended: its name, its exit code, None if it was ended because its session was lost, and when.
+    """The end of a command: its name, its exit code, and how many seconds it ran.
 
-    ``was_running`` tells whether the session was there when it was to be stopped, None when nobody knows.
+    The code is None if clinder ended the command because its session was lost. ``was_running`` tells whether the
+    session still ran when it was stopped; None if that is not known.
     """
 
     command: str
@@ -36,14 +37,14 @@ class Ending(NamedTuple):
 
     @property
     def is_lost(self) -> bool:
-        """Whether the session was lost before the command had done its work."""
+        """Whether the session was lost before the command succeeded."""
         return self.code is None or (self.code != 0 and self.was_running is False)
 
 
 def use_session(
     session: "Session", words: list[str], signals: Signals, progress: Progress, *, offers_kernels: bool
 ) -> int:
-    """Run a command on a session, and stop that whatever happens. Return the exit code, `LOST` for a lost session."""
+    """Run a command on a session, and always stop the session. Return the exit code, `LOST` if the session was lost."""
     from clinder.cli.watcher import Watcher
     from clinder.watch import unused
 
@@ -71,7 +72,7 @@ def use_session(
 
 
 def _describe_loss(ending: Ending, watcher: "Watcher") -> str:
-    """Say how the session was lost, and what has most likely ended it."""
+    """Return sentences about how the session was lost, and what most likely ended it."""
     from clinder.duration import describe_duration
     from clinder.watch import likely_end
 
@@ -85,7 +86,7 @@ def _describe_loss(ending: Ending, watcher: "Watcher") -> str:
 
 
 def _describe_end(ending: Ending, watcher: "Watcher") -> str:
-    """Say how the command ended, what became of the session, and whether its memory was nearly full."""
+    """Return sentences about the end of the command and of the session, and about memory that was nearly full."""
     from clinder.duration import describe_duration
     from clinder.watch import is_nearly_full, memory_use
 
@@ -98,7 +99,7 @@ def _describe_end(ending: Ending, watcher: "Watcher") -> str:
 
 
 def _stop(session: "Session", signals: Signals, tell: Callable[[str], None], *, matters: bool) -> bool | None:
-    """Stop the session; return whether it was there, None when nobody knows. Raises `SessionError` if that matters."""
+    """Stop the session; return whether it still ran, None if not known. With ``matters``, raises `SessionError`."""
     try:
         return stop_session(session, signals)
     except SessionError as error:
@@ -112,7 +113,7 @@ def _stop(session: "Session", signals: Signals, tell: Callable[[str], None], *, 
 def _environment(
     session: "Session", signals: Signals, progress: Progress, *, offers_kernels: bool
 ) -> Iterator[dict[str, str]]:
-    """Give the block what a command finds in its environment: the session, and its kernels if they were asked for."""
+    """Yield the environment variables for a command: those of the session, and with --kernels those of its kernels."""
     if not offers_kernels:
         if not progress.is_quiet:
             _warn_of_kernels(session, progress)
@@ -125,13 +126,13 @@ def _environment(
     try:
         here = Path.cwd()
     except FileNotFoundError:
-        raise UsageError("The current directory is gone, in which --kernels looks for notebooks.") from None
+        raise UsageError("The current directory is gone, so --kernels can't look for notebooks in it.") from None
     with offered_kernels(session, checkout_root(here) or here, note, progress.note, signals.check) as kernels:
         yield {**session.env, **kernels}
 
 
 def _warn_of_kernels(session: "Session", progress: Progress) -> None:
-    """Warn of the kernels that pages here name and the session has not: MyST's build ends at such a page."""
+    """Warn about kernels that local pages name and the session does not have. MyST's build fails at such a page."""
     from clinder.session import kernel_names_of
     from clinder.target.pages import find_kernels
 
@@ -148,4 +149,4 @@ def _warn_of_kernels(session: "Session", progress: Progress) -> None:
                 f"warning: The session has no kernel {name}, which {one_line(', '.join(pages[:_MOST_NAMED]))}{more} "
                 f"name{'s' if len(pages) == 1 else ''}. It has {one_line(', '.join(there))}."
             )
-            progress.pause()  # before the command says something
+            progress.pause()  # before the command prints something

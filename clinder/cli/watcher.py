@@ -1,4 +1,4 @@
-"""Looks at the session of ``clinder run`` while its command runs, in a thread of its own. What it means, Watch says."""
+"""Look at the session of ``clinder run`` while its command runs, in a separate thread. `Watch` judges the looks."""
 
 import threading
 from time import monotonic
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from clinder.session import Session
 
 POLICY = WatchPolicy()
-_LAST_LOOK = 3.0  # seconds; the session may be in trouble, and has to be stopped after that
+_LAST_LOOK = 3.0  # seconds; the session may not answer, and must be stopped after that
 
 
 class Watcher:
@@ -33,29 +33,29 @@ class Watcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_over.set()
-        self._thread.join()  # at once, for every wait of a look ends then
+        self._thread.join()  # this is short, because _check ends a look
 
     @property
     def loss(self) -> str:
-        """How the session was lost, in a clause; empty as long as it is not."""
+        """A clause that says how the session was lost; empty if it is not lost."""
         return self._watch.loss
 
     @property
     def is_unused(self) -> bool:
-        """Whether the session was there at last, and nobody had ever used it."""
+        """Whether the session ran at the last look, and was never used."""
         return self._watch.is_unused
 
     @property
     def peak(self) -> MemoryStatus | None:
-        """The memory when most of it was in use, None where nobody tells."""
+        """The memory when most of it was in use; None if the server does not report it."""
         return self._watch.peak
 
     def last_seen(self) -> LastSeen | None:
-        """Return what was seen of the session at last, None if nothing ever was."""
+        """Return the last status of the session and its age; None if no look has found the session."""
         return self._watch.last_seen(monotonic())
 
     def look_at_last(self) -> None:
-        """Look once more, behind the block."""
+        """Look once more, after the block."""
         self._is_over.clear()
         self._look(_LAST_LOOK)
 

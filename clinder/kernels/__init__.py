@@ -40,7 +40,7 @@ def check_installed() -> None:
     """Raise `UsageError` if the libraries of the extra ``clinder[kernels]`` are not installed."""
     if missing := [name for name in ("websockets", "zmq") if find_spec(name) is None]:
         raise UsageError(
-            f"--kernels needs {' and '.join(missing)}, which this Python has not.",
+            f"--kernels needs {' and '.join(missing)}, which this Python does not have.",
             "Install it: pip install 'clinder[kernels]'",
         )
 
@@ -73,9 +73,15 @@ def offered_kernels(
         write_specs(home, specs, more, project)
         note(f"kernels of the session: {', '.join(sorted(specs)) or 'none'}")
         for alias, real in more.items():
-            note(f"the kernel {alias}, which the session has not, is its {real} here: the only one of that language")
+            note(
+                f"the kernel {alias}, which the session does not have, is its {real} here: the only one of that "
+                "language"
+            )
         for missing in unknown:
-            warn(f"warning: notebooks name the kernel {missing}, which the session has not: only a local one would run")
+            warn(
+                f"warning: notebooks name the kernel {missing}, which the session does not have: only a local kernel "
+                "of that name would run"
+            )
         try:
             with _cleaning(remote, home):
                 yield {"JUPYTER_PATH": os.pathsep.join([name, *filter(None, [os.environ.get("JUPYTER_PATH")])])}

@@ -136,7 +136,7 @@ def _check(message: Message) -> None:
     """Raise `SessionError` if jupyter-server says that the kernel died, or that it drops outputs."""
     kind, content = message.header.get("msg_type", ""), message.parts[3]
     if kind == "status" and load_object(content).get("execution_state") in ("restarting", "dead"):
-        raise SessionError("it died in the session. Most often that is for lack of memory.")
+        raise SessionError("it died in the session. Most often the reason is a lack of memory.")
     if kind == "stream" and len(content) < _MAX_NOTICE:
         text = str(load_object(content).get("text", "")).lstrip()
         if text.startswith(_LIMITS) and "The Jupyter server will temporarily stop sending output" in text:

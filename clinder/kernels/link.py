@@ -89,7 +89,9 @@ class Link:
             except Broken as broken:
                 await self._check_kernel(kernel)
                 if time.monotonic() > until:
-                    raise SessionUnreachable(f"the connection to it broke, and there is no other: {broken}") from None
+                    raise SessionUnreachable(
+                        f"the connection to it broke, and no new one could be opened: {broken}"
+                    ) from None
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 

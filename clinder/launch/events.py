@@ -52,7 +52,7 @@ def iter_events(chunks: Iterable[bytes]) -> Iterator[Event]:
 
 
 def _bounded_int(digits: str) -> int:
-    """Return a JSON integer. Python refuses to read thousands of digits; the event must be readable all the same."""
+    """Return a JSON integer, cut to 400 digits: Python refuses to read thousands of them, and would lose the event."""
     return int(digits[:400])
 
 

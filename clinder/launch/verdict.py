@@ -255,7 +255,7 @@ ROWS: tuple[Row, ...] = (
         "Sorry, X is not allowed to launch / X has been temporarily disabled from launching",
         "hub",
         lambda f: f.failed and f.says(r"not allowed to launch|disabled from launching|temporarily disabled|\bbanned\b"),
-        "This hub does not launch this repository: many hubs allow some organisations alone, and so no forks. "
+        "This hub does not launch this repository: many hubs allow only some organisations, and therefore no forks. "
         + _OTHER_HUB,
     ),
     Row(
@@ -267,7 +267,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "token-refused",
-        "the same as in the next row, to a request with a token; user X is not allowed",
+        "Forbidden, or a login page, although clinder has sent a token; user X is not allowed",
         "hub",
         lambda f: f.place.has_login and (f.asks_for_login or f.says(r"^\w+ \S{1,300} is not allowed\W*$")),
         _REFUSED,
@@ -282,10 +282,10 @@ ROWS: tuple[Row, ...] = (
     RUNNING,
     Row(
         "no-build-only",
-        "Building but not launching is not permitted (clinder build)",
+        "Building but not launching is not permitted (to clinder build)",
         "user",
         lambda f: f.failed and f.says("building but not launching is not permitted"),
-        "clinder launches it instead, and stops the server.",
+        "clinder launches the repository instead, and stops the server.",
         error=NoBuildOnly,
     ),
     # The words of the repository's host.
@@ -301,7 +301,7 @@ ROWS: tuple[Row, ...] = (
         "Error resolving ref for X: HTTP 401, 5xx, 599, ...",
         "elsewhere",
         lambda f: f.failed and f.says("error resolving ref"),
-        "The hub could not ask the host of the repository. That is their trouble. " + LATER,
+        "The hub could not ask the host of the repository. This is a fault of the hub or of the host. " + LATER,
         Limit(first_pause=4.0),
         HubUnavailable,
     ),
@@ -325,8 +325,8 @@ ROWS: tuple[Row, ...] = (
             and not f.outcome.course.launching
             and f.log_says(r"could not parse object|reference is not a tree|not our ref|unadvertised object")
         ),
-        "The commit is on no branch of that repository, so a hub can't fetch it. Push it to a branch. Of a pull "
-        "request, launch the head commit in the repository that it comes from, not the merge commit.",
+        "The commit is on no branch of that repository, so a hub can't fetch it. Push it to a branch. For a pull "
+        "request, launch its head commit in the repository that it comes from, not the merge commit.",
     ),
     # The launch, after the build.
     Row(
@@ -356,7 +356,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "try-again",
-        "anything with: try again",
+        "any other failure that says: try again",
         "attempt",
         lambda f: f.failed and f.says(r"try(?:ing)? again|please retry"),
         LATER,
@@ -381,10 +381,10 @@ ROWS: tuple[Row, ...] = (
     # The build.
     Row(
         "build-failed-by-chance",
-        "a failed build whose log ends in a network's words (CondaHTTPError, Connection broken, ...)",
+        "a failed build whose log ends with a network error (CondaHTTPError, Connection broken, ...)",
         "attempt",
         lambda f: f.is_build and f.log_says(_NETWORK_WORDS),
-        "The network of the build seems to have failed, more than once. Try later.",
+        "The network of the build seems to have failed more than once. Try later.",
         _BY_CHANCE,
         BuildFailed,
     ),
@@ -398,16 +398,16 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "build-lost",
-        "a bare failed (or words that say nothing of a build) after the build began",
+        "failed without a reason, after the build began",
         "attempt",
         lambda f: f.is_build,
-        "The build ended without a reason, more than once: it may have run out of memory, or the hub lost it.",
+        "The build ended more than once without a reason: it may have run out of memory, or the hub has lost it.",
         _BY_CHANCE,
         BuildFailed,
     ),
     Row(
         "build-failed-unwatched",
-        "waiting, then a bare failed",
+        "waiting, then failed without a reason",
         "repository",
         lambda f: f.failed and not f.said and f.outcome.course.phase == "waiting",
         "The build failed while nobody was connected, so its log is not known. Start again in two minutes to see it.",
@@ -442,7 +442,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "member-lost",
-        "HTTP 4xx or 5xx from the member of a federation that its front door leads to",
+        "HTTP 4xx or 5xx from the federation member that the hub redirects to",
         "attempt",
         lambda f: (
             f.answered and f.is_hub and (f.outcome.status >= 500 or (f.outcome.status >= 400 and not f.place_answered))
@@ -453,7 +453,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "member-refused",
-        "HTTP 4xx from any other member of a federation",
+        "HTTP 4xx from another federation member",
         "elsewhere",
         lambda f: f.answered and not f.is_hub and f.outcome.status >= 400,
         LATER,
@@ -461,15 +461,15 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "http-404",
-        "HTTP 404 at the front door",
+        "HTTP 404 from the hub itself",
         "attempt",
         lambda f: f.answered and f.outcome.status == 404,
-        "Hubs answer so for some seconds while they are updated; this one went on. " + _NO_HUB,
+        "A hub answers so for some seconds while it is updated, but this one did for longer. " + _NO_HUB,
         Limit(patience=30.0, first_pause=2.0, longest_pause=8.0),
     ),
     Row(
         "no-hub",
-        "a web page, or any other answer that is no event stream; redirects in circles or to nowhere",
+        "a web page, or another answer that is no event stream; redirects in circles, or to a malformed address",
         "hub",
         lambda f: (
             f.answered
@@ -524,7 +524,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "member-unreachable",
-        "the same from a federation's member",
+        "connection refused or reset, or no answer in time, from a federation member",
         "attempt",
         lambda f: f.unreachable,
         LATER,
@@ -564,8 +564,8 @@ NOT_OPENED = Row(
     "ready, and no token opens the session, on a hub with a login",
     "user",
     _never,
-    "The token of CLINDER_HUB_TOKEN (the Action's hub-token) needs the scope access:servers!user. It is sent to a "
-    "server at the address of the hub or of its JupyterHub alone.",
+    "The token of CLINDER_HUB_TOKEN (the Action's hub-token) needs the scope access:servers!user. It is sent only to a "
+    "server at the address of the hub or of its JupyterHub.",
 )
 
 

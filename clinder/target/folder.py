@@ -43,8 +43,8 @@ def warn_of_folder(directory: Path) -> list[str]:
 
 
 _WARNING = (
-    "warning: {0} names '{1}', but its cells will begin in the repository's root, not beside it. To change that, move "
-    "site: from {2}/myst.yml to a myst.yml in the root, and build in {2}/ as before"
+    "warning: {0} names '{1}', but its cells will run in the repository's root, not in its folder. To change that, "
+    "move site: from {2}/myst.yml to a myst.yml in the root, and build in {2}/ as before"
 )
 
 

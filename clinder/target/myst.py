@@ -208,5 +208,5 @@ def _option(options: Any, key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise UsageError(f"{key} is no text.", "Expected it in quotes.")
+        raise UsageError(f"{key} is not a text.", "Expected it in quotes.")
     return value.strip()

@@ -75,7 +75,7 @@ class Target(NamedTuple):
                 )
         if tokens.hub and self.hub_by_default:
             raise UsageError(
-                f"The hub token is not sent to {self.hubs[0]}, which is the hub only because none was named.",
+                f"The hub token is not sent to {self.hubs[0]}, which is only the default hub.",
                 "Name the hub that the token is of: its URL or CLINDER_HUB (the Action's hub-url).",
             )
         auth = TokenAuth(tokens.hub) if tokens.hub else None
@@ -194,9 +194,7 @@ def _said(repo: str | None, ref: str | None, provider: str | None, linked: RepoS
         spec = RepoSpec.parse(repo, ref, provider)
         return _Choice(spec, ref_in_url=not ref and "/" in spec.ref)
     if provider:
-        raise UsageError(
-            "The provider says how to read the repository, and none was given.", "Give both, or leave it out."
-        )
+        raise UsageError("A provider was given without a repository.", "Give both, or leave it out.")
     if linked:
         return _Choice(linked.at(ref) if ref else linked)
     return None
@@ -219,7 +217,9 @@ class _Surroundings:
         try:
             return (self._given or Path.cwd()).resolve()
         except OSError:
-            raise UsageError("The current directory is gone, where a project might be.", _SAY_WHICH) from None
+            raise UsageError(
+                "The current directory is gone, so clinder can't look for a project in it.", _SAY_WHICH
+            ) from None
 
     @cached_property
     def ci(self) -> CIBuild | None:
@@ -370,10 +370,10 @@ _SAY_WHICH = (
 )
 _MAX_REMOTE = 3  # the most files that are read from the web
 _UNREAD = (
-    "warning: {}, which {} extends, was not read ({}). If it names the hub, say that: the hub's URL or CLINDER_HUB "
-    "(the Action's hub-url)"
+    "warning: {}, which {} extends, was not read ({}). If it names the hub, give the hub yourself: its URL or "
+    "CLINDER_HUB (the Action's hub-url)"
 )
 _NOT_PUSHED = (
     "warning: commit {} is on no branch of that remote, as far as this checkout knows. A hub sees only what was "
-    "pushed: push it, or say --ref"
+    "pushed: push it, or give --ref"
 )

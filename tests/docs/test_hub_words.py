@@ -15,7 +15,7 @@ def limits(row: Row) -> str:
     """Say in words what a row's limit is."""
     limit, words = row.limit, []
     if limit.in_all < 1000:
-        words.append(f"at most {limit.in_all} times in all")
+        words.append(f"at most {limit.in_all} times in total")
     if limit.here < 1000:
         words.append(f"at most {limit.here} times on one hub")
     if limit.patience < 1000:

@@ -64,7 +64,7 @@ def begun_anew(exchange: Exchange) -> None:
         (gone, "The session ended while python"),
         (unavailable, "The session ended while python"),
         (reset, "The session had not answered for "),
-        (begun_anew, "The session's server was started anew while python"),
+        (begun_anew, "The session's server was started again while python"),
     ],
 )
 def test_a_lost_session_ends_the_command(clinder: Clinder, answer: Answer, words: str) -> None:

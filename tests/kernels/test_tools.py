@@ -64,9 +64,9 @@ def test_a_kernel_of_somebodys_own_name_is_the_sessions_only_one_of_its_language
     write(project / "julia.ipynb", notebook("1", kernel="julia-1.11", language="julia"))
     said = run(clinder, project, *on("local"), *TOOLS["nbconvert"], "own.ipynb")
     assert last_text(project / "own.ipynb").startswith("launched by: local")
-    assert "the kernel cookbook-dev, which the session has not, is its python3 here" in said
-    assert "the kernel other-dev, which the session has not, is its python3 here" in said
-    assert "warning: notebooks name the kernel julia-1.11, which the session has not" in said
+    assert "the kernel cookbook-dev, which the session does not have, is its python3 here" in said
+    assert "the kernel other-dev, which the session does not have, is its python3 here" in said
+    assert "warning: notebooks name the kernel julia-1.11, which the session does not have" in said
 
 
 def test_what_the_extra_installs_is_asked_for_before_anything_is_launched(clinder: Clinder) -> None:
@@ -76,7 +76,8 @@ def test_what_the_extra_installs_is_asked_for_before_anything_is_launched(clinde
     done = start(clinder, clinder.directory, sys.executable, "-c", hide, *on("local")[1:], "true")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "clinder: error: --kernels needs zmq, which this Python has not.\nInstall it: pip install 'clinder[kernels]'\n"
+        "clinder: error: --kernels needs zmq, which this Python does not have.\n"
+        "Install it: pip install 'clinder[kernels]'\n"
     )
 
 

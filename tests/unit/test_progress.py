@@ -312,7 +312,7 @@ def test_a_log_file_that_is_full_is_told_and_ends_nothing() -> None:
             progress.show(event("building", f"line {number}"))
         progress.close()
         text = written(stream)
-    assert "line 9999\nclinder: warning: the log file is not whole: No space left on device\n" in text
+    assert "line 9999\nclinder: warning: the log file is not complete: No space left on device\n" in text
 
 
 # GitLab

@@ -22,7 +22,7 @@ ANEW = Look(Finding.ALIVE, status(started="2026-01-01T00:09:00Z"), "2")
 ENDED, REPLACED, NOTHING = Look(Finding.ENDED), Look(Finding.REPLACED), Look(Finding.NOTHING)
 
 STOPPED = "It ran out of memory, was stopped by the hub, or its machine went away"
-ENDED_IT, BEGAN_ANEW = "the session ended", "the session's server was started anew"
+ENDED_IT, BEGAN_ANEW = "the session ended", "the session's server was started again"
 
 
 @pytest.mark.parametrize(

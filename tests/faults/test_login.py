@@ -129,7 +129,7 @@ def test_the_hubs_token_launches_opens_the_session_and_is_what_is_delivered(clin
         assert code == 0, said
         session = json.loads(printed)
         assert (session["url"], session["token"]) == (hub.session_url, HUB_TOKEN)
-        assert said.count("the session is opened by the hub token, which opens more than this session") == 1
+        assert said.count("JUPYTER_TOKEN is the hub token, because only that opens this session") == 1
         asked = [request.headers["authorization"] for request in hub.requests if request.path.endswith("api/status")]
         assert asked == [f"token {TOKEN}", f"token {HUB_TOKEN}"]
 
@@ -474,7 +474,7 @@ def test_the_action_masks_the_token_first_and_delivers_it(tmp_path: Path) -> Non
         assert not any(HUB_TOKEN in line for line in main.log.lines)
         assert HUB_TOKEN not in main.summary
         assert main.env["JUPYTER_TOKEN"] == HUB_TOKEN
-        assert any("opened by the hub token" in line for line in main.log.lines)
+        assert any("JUPYTER_TOKEN is the hub token" in line for line in main.log.lines)
         post = job.post(main.state)
         assert (post.code, hub.removed) == (0, ["/hub/api/users/jane/server"])
 

@@ -53,8 +53,8 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["start", "--log-file", "no/such/directory", *ON], 2, ["The log file can't be written", "No such file"]),
     # Hubs
     (["start", "org/repo"], 2, ["looks like a repository", "--repo org/repo"]),
-    (["start", "github.com/org/repo"], 2, ["where a repository is, not a hub", "--repo"]),
-    (["start", "https://github.com/org/repo"], 2, ["where a repository is, not a hub", "--repo"]),
+    (["start", "github.com/org/repo"], 2, ["a repository host, not of a hub", "--repo"]),
+    (["start", "https://github.com/org/repo"], 2, ["a repository host, not of a hub", "--repo"]),
     (["start", "mybinder.org", *ON], 2, ["https://mybinder.org ?"]),
     (["start", "mybinder", *ON], 2, ["https://mybinder.org/ ?"]),
     (["start", "localhost:8000", *ON], 2, ["http://localhost:8000 ?"]),

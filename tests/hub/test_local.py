@@ -291,7 +291,7 @@ def test_the_files_are_those_of_the_whole_checkout_as_on_a_hub(clinder: Clinder)
     (docs / "data.csv").touch()
     done = clinder("start", "local", "--json", cwd=docs, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "warning: docs/page.md names 'data.csv', but its cells will begin in the repository's root" in done.stderr
+    assert "warning: docs/page.md names 'data.csv', but its cells will run in the repository's root" in done.stderr
     started = json.loads(done.stdout)
     assert printed_by_a_cell(started, "import os; print(os.getcwd())") == f"{clinder.directory}\n"
     assert clinder("stop", started["uri"]).returncode == 0

@@ -50,7 +50,7 @@ def test_the_api_token_opens_the_session_and_a_stop_makes_room_for_the_next(
         session = json.loads(done.stdout)
         assert session["token"] == token
         assert session["url"].startswith(f"{hub.jupyterhub_url}user/{user}/{'org-repo-' if named else ''}")
-        assert "opened by the hub token" in done.stderr
+        assert "JUPYTER_TOKEN is the hub token" in done.stderr
         assert printed_by_a_cell(session, "print(1 + 1)") == "2\n"
         assert clinder("stop", "-", input=done.stdout).returncode == 0
         assert [name for name in hub.servers_of(user) if name] == []

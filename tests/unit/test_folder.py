@@ -52,7 +52,7 @@ def test_what_a_page_names_beside_it(root: Path, page: str, text: str, name: str
     lines = warn_of_folder(root / "docs")
     assert len(lines) == (name is not None)
     if name:
-        assert lines[0].startswith(f"warning: docs/{page} names '{name}', but its cells will begin in the repository's")
+        assert lines[0].startswith(f"warning: docs/{page} names '{name}', but its cells will run in the repository's")
 
 
 @pytest.mark.parametrize(

@@ -74,3 +74,9 @@ def commands(name: str) -> str:
     found = re.search(rf"<!-- {name} -->\n```sh\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert found, f"the README has no commands {name}"
     return found[1]
+
+
+def sections(text: str) -> dict[str, re.Match[str]]:
+    """Return the sections of a page by the anchors of their headings: groups are the level, the heading, the text."""
+    found = re.finditer(r"^(#+) (.*)\n((?:(?!#+ ).*\n)*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each[2].lower()).replace(" ", "-"): each for each in found}

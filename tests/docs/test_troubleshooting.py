@@ -15,6 +15,7 @@ import pytest
 from clinder.action import _TITLES
 from clinder.errors import TROUBLESHOOTING, ClinderError
 from clinder.launch.verdict import NO_ANSWER, NOT_OPENED, ROWS, UNUSABLE
+from tests.docs.blocks import sections
 from tests.docs.messages import canonical, messages, modules, read
 from tests.support.runner import ROOT
 
@@ -25,11 +26,7 @@ ALL_ROWS = {row.name: row for row in (*ROWS, UNUSABLE, NO_ANSWER, NOT_OPENED)}
 NEVER_PRINTED = {"Nobody waits for this look any more"}
 
 
-def slug(heading: str) -> str:
-    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
-
-
-SECTIONS = {slug(found[2]): found for found in re.finditer(r"^(#+) (.*)\n((?:(?!#+ ).*\n)*)", TEXT, re.MULTILINE)}
+SECTIONS = sections(TEXT)
 
 
 def on_the_page() -> Iterator[str]:
@@ -144,8 +141,7 @@ def test_every_anchor_is_a_heading_of_the_page() -> None:
 
 
 def test_no_two_headings_have_one_anchor() -> None:
-    headings = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
-    assert len({*map(slug, headings)}) == len(headings)
+    assert len(SECTIONS) == len(re.findall(r"^#+ ", TEXT, re.MULTILINE))
 
 
 def test_the_address_is_that_of_the_page_on_the_site() -> None:

@@ -76,7 +76,7 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["start", "{hub}", "--repo", "https://github.com/org/repo/pull/7"], 2, ["branch of the fork", "--ref"]),
     (["start", "{hub}", *ON, "--ref", "my branch"], 2, ["Not a ref: 'my branch'", "a branch, a tag or a commit"]),
     (["start", "{hub}", *ON, "--provider", "githb"], 2, ["Unknown provider: 'githb'", "github?"]),
-    (["start", "{hub}", "--provider", "gh"], 2, ["The provider says how to read the repository"]),
+    (["start", "{hub}", "--provider", "gh"], 2, ["A provider was given without a repository"]),
     (["start", "{hub}", "--repo", "10.5281/zenodo.1", "--ref", "v1"], 2, ["zenodo has no refs", "Leave the ref out"]),
     (["start", "{hub}"], 2, ["No repository to launch", "--repo org/repo"]),
     # Sessions

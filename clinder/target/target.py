@@ -194,7 +194,7 @@ def _said(repo: str | None, ref: str | None, provider: str | None, linked: RepoS
         spec = RepoSpec.parse(repo, ref, provider)
         return _Choice(spec, ref_in_url=not ref and "/" in spec.ref)
     if provider:
-        raise UsageError("A provider was given without a repository.", "Give both, or leave it out.")
+        raise UsageError("A provider was given without a repository.", "Give both, or leave the provider out.")
     if linked:
         return _Choice(linked.at(ref) if ref else linked)
     return None

@@ -45,7 +45,7 @@ def hubs_to_build(
 def _members(hub: "BinderHub", tell: Callable[[str], None]) -> "list[BinderHub]":
     members = hub.members()
     if not members:
-        tell(f"{hub.url} names no members of a federation: the image is built there alone")
+        tell(f"{hub.url} names no members of a federation: the image is built only there")
     return members or [hub]
 
 

@@ -103,7 +103,7 @@ def _build(inputs: Inputs, target: Target, log: Log, signals: Signals) -> int:
     """Make sure that each hub has the image; return the exit code."""
     several = []
     for hub in hubs_to_build(target, inputs.tokens, log.say, all_members=inputs.all_members):
-        log.say(f"the image on {hub.url}")
+        log.say(f"building the image on {hub.url}")
         log.deadline = monotonic() + inputs.timeout
         built = build_image(hub, target, signals, timeout=inputs.timeout, on_event=log.show)
         log.close_group()

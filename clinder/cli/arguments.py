@@ -25,8 +25,14 @@ examples:
   clinder run local -- myst build --execute --html
 
 exit codes:
-  0 done; 1 the hub refused for good; 2 usage; 3 the hub could not be reached or kept failing; 4 the deadline passed;
-  5 run: the session was lost while the command ran; 130, 143 ended by SIGINT, SIGTERM; run: the command's own
+  0         done
+  1         the hub's answer is final (for example, the build failed), or the session has ended
+  2         an argument can't be understood
+  3         the hub or the session could not be reached, or kept failing
+  4         the deadline passed
+  5         run: the session was lost before COMMAND had succeeded
+  130, 143  ended by SIGINT, SIGTERM
+  others    run: the exit code of COMMAND
 """,
     "start": """\
 example:

@@ -101,7 +101,7 @@ def build(args: argparse.Namespace, signals: Signals, progress: Progress) -> int
         tell(line)
     several = []
     for hub in hubs_to_build(target, tokens, tell, all_members=args.all_members):
-        tell(f"the image on {hub.url}")
+        tell(f"building the image on {hub.url}")
         progress.deadline = time.monotonic() + timeout
         built = build_image(hub, target, signals, timeout=timeout, on_event=progress.show)
         progress.pause()

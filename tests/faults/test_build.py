@@ -206,7 +206,7 @@ def test_all_members_of_a_federation_are_built_and_not_its_front_door(clinder: C
         assert done.returncode == 0, done.stderr
         assert [row["hub"] for row in json.loads(done.stdout)["hubs"]] == [one.url, other.url, plain.url]
         assert (door.builds, len(one.builds), len(other.builds)) == ([], 1, 1)
-        assert f"{plain.url} names no members of a federation: the image is built there alone" in done.stderr
+        assert f"{plain.url} names no members of a federation: the image is built only there" in done.stderr
 
 
 def test_without_that_a_federation_is_asked_at_its_front_door_which_keeps_the_query(clinder: Clinder) -> None:

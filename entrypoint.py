@@ -1,10 +1,10 @@
 #!/usr/local/bin/python3 -I
-"""What the Action runs first: start a session and hand it to the job."""
+"""The Action's first step: start a session and hand it to the job."""
 
 import os
 import signal
 
-for number in (signal.SIGINT, signal.SIGTERM):  # until clinder.action takes them over: nothing has begun yet
+for number in (signal.SIGINT, signal.SIGTERM):  # during the imports: nothing has begun that would have to be ended
     if signal.getsignal(number) is not signal.SIG_IGN:
         signal.signal(number, lambda number, _: os._exit(128 + number))
 

@@ -1,12 +1,10 @@
 #!/usr/local/bin/python3 -I
-"""What the Action runs last, however the job ended: stop the session that this step started."""
+"""The Action's last step, after any end of the job: stop the session of the first step."""
 
 import signal
 
-for number in (
-    signal.SIGINT,
-    signal.SIGTERM,
-):  # a job that is cancelled: this step ends in time, and nothing follows it
+# A job may be cancelled now. This step ends in time by itself, and no step follows.
+for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, signal.SIG_IGN)
 
 from clinder.action import post  # noqa: E402

@@ -18,7 +18,7 @@ _FOREIGN = (
 )
 
 
-# Whoever starts the tests in the background or under nohup has these ignored, and so would have all that they start.
+# If the tests run in the background or under nohup, these signals are ignored, also in the processes that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
     signal.signal(number, signal.SIG_DFL)

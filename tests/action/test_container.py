@@ -175,7 +175,7 @@ def test_what_a_job_sets_for_its_own_python_does_not_reach_the_action(tmp_path: 
     assert job.post(main.state).log.lines == [f"Stopped {main.outputs['url']}"]
 
 
-def test_in_a_checkout_of_whoever_owns_it_an_image_is_reused(job: Job, hub: RealHub) -> None:
+def test_in_a_checkout_of_any_owner_an_image_is_reused(job: Job, hub: RealHub) -> None:
     environment, prose = commits(job.workspace)
     # A runner's user, where the container's is root. Only root may give files away: one in a container.
     docker("run", "--rm", "-v", f"{job.workspace}:/w", "--entrypoint", "chown", BASE, "-R", "1001:1001", "/w")

@@ -39,7 +39,7 @@ HOSTILE = [
 
 
 def escaped(text: str) -> str:
-    """Text as it is in a summary's Markdown."""
+    """Return text as the summary's Markdown has it."""
     return re.sub(r"([^\w\s])", r"\\\1", text)
 
 

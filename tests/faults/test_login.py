@@ -239,7 +239,7 @@ def test_a_hub_that_only_a_file_named_is_not_sent_the_token(clinder: Clinder) ->
 
 
 def test_a_server_elsewhere_is_not_sent_the_token_whatever_the_stream_says(clinder: Clinder) -> None:
-    """A build's log is part of the stream: a stranger's repository must not be able to name a server."""
+    """A repository writes into the stream by its build's log, and must not be able to name a server there."""
     with FaultyHub() as evil, with_token(clinder):
         evil.session = http("403 Forbidden", body='{"message": "Forbidden"}')
 

@@ -1,4 +1,4 @@
-"""run gives the command the session, passes its exit code on, and stops the session whatever happens."""
+"""`clinder run` gives the session to the command, passes its exit code on, and always stops the session."""
 
 import os
 import pty

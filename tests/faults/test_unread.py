@@ -1,4 +1,4 @@
-"""Nobody reads, or somebody reads late: deadline and signals act all the same, and an address arrives whole."""
+"""The reader of the output is slow or gone: the deadline and signals still work, and an address is written whole."""
 
 import json
 import os

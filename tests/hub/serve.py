@@ -40,7 +40,7 @@ class RealHub:
     `directory` is empty or does not exist yet; the hub's log, `hub.log`, is left in it. `host` is the address of
     this machine that BinderHub and the sessions are bound to and that stands in their URLs: loopback, or one
     that containers reach too. With `login`, JupyterHub lives under a prefix, servers are `jupyterhub-singleuser`,
-    and BinderHub launches them for whoever shows a token: at `prefixed_url` one server a user, at `url` named ones.
+    and BinderHub launches them for users with a token: at `prefixed_url` one server a user, at `url` named ones.
     """
 
     def __init__(self, directory: Path, host: str = LOOPBACK, *, login: bool = False) -> None:
@@ -173,8 +173,8 @@ class RealHub:
 def free_ports(hosts: list[str]) -> list[int]:
     """As many ports, all different, each free on its host.
 
-    None from the range out of which the system serves whoever asks for any port: before the hub has started,
-    somebody would be given one of them.
+    None is from the range from which the system chooses a port for a program that asks for any port. Otherwise another
+    program could get one of them before the hub has started.
     """
     candidates = iter(random.sample(range(10_000, 32_768), 1000))
     return [next(port for port in candidates if is_free(host, port)) for host in hosts]

@@ -32,7 +32,7 @@ def run(*words: str | Path, cwd: Path | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The sdist, and the wheel made of it; by the very commands of release.yml, on a copy of what they need."""
+    """The sdist, and the wheel made of it, by the commands of release.yml, on a copy of the files that they need."""
     source = copy_this_tree(tmp_path_factory.mktemp("source"))
     programs = environment(tmp_path_factory.mktemp("build"))
     commands = [

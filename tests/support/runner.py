@@ -276,7 +276,7 @@ class Job:
         return [*command, self.image]
 
     def _translated(self, value: str) -> str:
-        """Return a path as it is in the container."""
+        """Return the path in the container."""
         for name, folder in reversed(MOUNTS.items()):
             value = value.replace(str(self.temp / folder) + ("/" if folder else ""), f"/github/{name}/")
         return value.replace(str(self.workspace), "/github/workspace")

@@ -1,4 +1,4 @@
-"""Whatever a stranger put into the project's files: little memory, little time, and an error that says what it was."""
+"""Any content of a project's files costs little memory and little time, and an error says what was wrong."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""One deadline, one reason to end, one period of grace; whoever cancels."""
+"""Each way to cancel a launch has the same deadline, reason to end and period of grace."""
 
 import signal
 import threading

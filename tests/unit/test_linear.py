@@ -1,4 +1,4 @@
-"""No text of a stranger costs more than time linear in its length, whatever it is made of."""
+"""Any text from outside takes time that is linear in its length at most."""
 
 import json
 import time

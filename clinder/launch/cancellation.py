@@ -2,10 +2,8 @@
 
 The reason to end is the deadline, a signal, another thread's `threading.Event`, or an exception of a callback. All of
 them go through `Cancellation.cancel`, and the first one counts. A cancelled launch does not end at once, because the
-hub may be starting a server whose address comes later. It reads on for some time: before the hub launches for half a
-second, which begins again at each sign of a launch, and while the hub launches for the whole grace.
-
-"Listening" means here: reading the stream of a cancelled launch.
+hub may be starting a server whose address comes later. So it listens on: it still reads the stream for some time. While
+the hub launches, that time is the whole grace. Before, it is half a second, again after each sign of a launch.
 """
 
 import signal
@@ -31,7 +29,7 @@ class Grace(NamedTuple):
 
 
 GRACE = Grace()
-_QUIET = 0.05  # seconds without a byte, after which everything that has arrived is read
+_QUIET = 0.05  # seconds without a byte, after which everything that has arrived is read; a live log pauses for longer
 
 
 class DeadlinePassed(Exception):

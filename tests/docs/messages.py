@@ -1,9 +1,9 @@
 """The messages that clinder can print as an error or a warning, collected from its source.
 
-A message is the text of an exception of clinder, of an `Obstacle` or a `Verdict`, or of an error of the parser. It is also
-a line that a kernel's bridge tells, the reason why a session was lost, an error or a warning of the Action, and each
-text that begins with "error:" or "warning:". Parts that are known only at run time are shown as "…". If a text is put
-together elsewhere (in a variable, by a function of clinder), it is read there.
+A message is the text of an exception of clinder, of an `Obstacle` or a `Verdict`, or of an error of the parser. It is
+also a line that a kernel's bridge tells, the reason why a session was lost, an error or a warning of the Action, and
+each text that begins with "error:" or "warning:". Parts that are known only at run time are shown as "…". If a text is
+put together elsewhere (in a variable, by a function of clinder), it is read there.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clinder.errors import more
 from tests.conftest import Clinder
 from tests.support.myst import QUICKSTART, myst_executable
 
@@ -78,6 +79,7 @@ def test_what_the_extra_installs_is_asked_for_before_anything_is_launched(clinde
     assert done.stderr == (
         "clinder: error: --kernels needs zmq, which this Python does not have.\n"
         "Install it: pip install 'clinder[kernels]'\n"
+        f"{more('wrong-input')}\n"
     )
 
 

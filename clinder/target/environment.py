@@ -24,6 +24,7 @@ from dulwich.objects import Blob, Commit, ObjectID, Tree
 from dulwich.repo import Repo
 
 from clinder.target.checkout import Checkout
+from clinder.target.objects import TooLarge
 
 _MAX_SIZE = 256 * 1024  # bytes of all files that are read
 _SECONDS = 30.0  # for all of a history; five thousand commits take one
@@ -88,7 +89,7 @@ class _History:
 
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
-        self.tree = lru_cache(64)(self._tree)
+        self.tree = lru_cache(16)(self._tree)
         self._digest = lru_cache(65536)(self._digest_without_prose)
 
     def commit(self, commit: ObjectID, after: ObjectID) -> Commit:
@@ -142,9 +143,9 @@ class _History:
                 return found.data.decode("utf-8-sig")
         except KeyError:
             raise _Broad("is not in this checkout, a partial clone") from None
-        except UnicodeDecodeError:
-            raise _Broad("is no text") from None
-        raise _Broad("is too large")
+        except (TooLarge, UnicodeDecodeError):
+            pass
+        raise _Broad("is too large, or no text")
 
 
 class _Rule:

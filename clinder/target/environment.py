@@ -1,13 +1,13 @@
-"""Which earlier commit has the very environment of this one, so that the image a hub has of it can be used again.
+"""Find the earlier commit that has the same environment as a commit, so that its image can be used again.
 
-An environment is what repo2docker's build can read (docs/explanation/reuse.md). That is compared between a commit and
-its parents, and the newest commit at which it changed is launched.
+An environment is what repo2docker's build can read (docs/explanation/reuse.md). This module compares the environments
+of a commit and its parents. The newest commit at which it changed is launched.
 
-- Narrow: it is certain what the build reads. The files that define the environment, files that these name, and what
-  configures tools in the home directory, which is the repository.
+- Narrow: it is certain what the build reads. The files that define the environment, files that these name, and files
+  that configure tools in the home directory, which is the repository.
 - Broad, in every other case: all files but prose, notebooks and pictures.
 
-A list of packages leads the build to another file only by naming it, so each word is looked up in the repository.
+A list of packages leads the build to another file only by its name, so each word is looked up in the repository.
 A program needs no name to find a file, so a script is understood only if it consists of known commands.
 """
 
@@ -26,26 +26,26 @@ from dulwich.repo import Repo
 from clinder.target.checkout import Checkout
 from clinder.target.objects import TooLarge
 
-_MAX_SIZE = 256 * 1024  # bytes of all files that are read
-_SECONDS = 30.0  # for all of a history; five thousand commits take one
+_MAX_SIZE = 256 * 1024  # bytes of all files that are read for one commit
+_SECONDS = 30.0  # for a whole history; five thousand commits take about one second
 
-Entry = tuple[int, ObjectID]  # a file's or folder's mode and hash
-Reader = Callable[[str], str]  # from a file's text to those words of it that may name another one
+Entry = tuple[int, ObjectID]  # the mode and the hash of a file or a folder
+Reader = Callable[[str], str]  # takes the text of a file, returns the part of it that may name other files
 
 
 class Reuse(NamedTuple):
-    """The commit whose image can be used again, None to build the one that was asked for; and a line that says why."""
+    """The commit whose image can be used again (None: none is), and a line for the log that says why."""
 
     commit: str | None
     line: str
 
 
 class _NoReuse(Exception):
-    """Why the commit itself has to be launched."""
+    """The reason why no other commit can be launched."""
 
 
 class _Broad(Exception):
-    """Why it is not certain what the build reads."""
+    """The reason why it is not certain what the build reads."""
 
 
 def find_environment(commit: str, checkout: Checkout | None) -> Reuse:
@@ -68,12 +68,12 @@ def find_environment(commit: str, checkout: Checkout | None) -> Reuse:
 
 
 def _newest_change(history: "_History", commit: ObjectID) -> tuple[ObjectID, "_Rule", str]:
-    """Return the newest commit that changed the environment which this one has, how that is told, and which files."""
+    """Return the newest commit that changed the environment, the rule for that, and the names of the changed files."""
     current, end = history.commit(commit, commit), monotonic() + _SECONDS
     rule = _Rule(history, current.tree)
     wanted = rule.environment(current.tree)
     while monotonic() < end:
-        # As git follows a file's history: where a merge took the environment of a parent as it was, on from there.
+        # git follows the history of a file in the same way: to the parent from which a merge took the environment.
         before = [history.commit(parent, current.id) for parent in current.parents]
         others = [rule.environment(each.tree) for each in before]
         if wanted not in others:
@@ -85,7 +85,7 @@ def _newest_change(history: "_History", commit: ObjectID) -> tuple[ObjectID, "_R
 
 
 class _History:
-    """The objects of a repository, some of which a shallow or partial clone may not have."""
+    """The objects of a repository. A shallow or partial clone does not have all of them."""
 
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
@@ -93,7 +93,7 @@ class _History:
         self._digest = lru_cache(65536)(self._digest_without_prose)
 
     def commit(self, commit: ObjectID, after: ObjectID) -> Commit:
-        """Return a commit, the parent of the one before it in the walk. Raises `_NoReuse`."""
+        """Return a commit, which is a parent of ``after``. Raises `_NoReuse`."""
         try:
             found = self._repo[commit]
         except KeyError:
@@ -113,7 +113,7 @@ class _History:
         return {name: (mode, entry) for name, mode, entry in found.items()}
 
     def without_prose(self, tree: ObjectID) -> Iterator[tuple[bytes, object]]:
-        """Yield all that counts of a folder in a broad environment, in a form that can be compared."""
+        """Yield the entries of a folder that count in a broad environment, in a form that can be compared."""
         for name, (mode, entry) in self.tree(tree).items():
             if stat.S_ISDIR(mode):
                 kept: object = name != b".github" and self._digest(entry)
@@ -123,12 +123,12 @@ class _History:
                 yield name, kept
 
     def _digest_without_prose(self, tree: ObjectID) -> bytes:
-        """Return the same of a folder below as a hash, of which many can be kept; nothing of a folder of prose."""
+        """Return a hash of the entries that count, which takes little memory. A folder of prose alone has no hash."""
         kept = sorted(self.without_prose(tree))
         return sha256(repr(kept).encode()).digest() if kept else b""
 
     def find(self, tree: ObjectID, path: bytes) -> Entry | None:
-        """Return what a path leads to; without a mode, if a file or a link is in the way there."""
+        """Return the entry at a path. Its mode is 0 if a part of the path is no folder."""
         name, _, rest = path.partition(b"/")
         entry = self.tree(tree).get(name)
         if not rest or not entry:
@@ -149,12 +149,12 @@ class _History:
 
 
 class _Rule:
-    """How to tell the environment of a commit: what its build reads, as far as that is certain."""
+    """What the build of one commit reads, as far as that is certain, and so what counts for other commits, too."""
 
     def __init__(self, history: _History, tree: ObjectID) -> None:
         self._history = history
         self._tree = tree
-        self._named: set[bytes] = set()  # paths that count, whether something is there or not
+        self._named: set[bytes] = set()  # paths that count, also if there is no file
         self._seen: set[tuple[str, Reader]] = set()
         self._left = _MAX_SIZE
         try:
@@ -165,7 +165,7 @@ class _Rule:
             self.broad, self.words = False, f"narrow: {names}"[:300]
 
     def environment(self, tree: ObjectID) -> frozenset[tuple[bytes, object]]:
-        """Return what counts of a commit's tree, in a form that can be compared."""
+        """Return the entries of a commit's tree that count, in a form that can be compared."""
         named = {(path, entry) for path in self._named if (entry := self._history.find(tree, path))}
         if self.broad:
             return frozenset(named.union(self._history.without_prose(tree)))
@@ -174,7 +174,7 @@ class _Rule:
         return frozenset(named.union((name, root[name]) for name in (*names, *filter(_HOME.match, root))))
 
     def _read_definitions(self) -> list[str]:
-        """Read what repo2docker would, and return the files' names. Raises `_Broad`."""
+        """Read the files that repo2docker reads, and return their names. Raises `_Broad`."""
         folder, names = "", self._history.tree(self._tree)
         if folders := _binder_folders(names):
             mode, entry = names[folders[0]]
@@ -192,7 +192,7 @@ class _Rule:
         return paths
 
     def _read(self, path: str, reader: Reader) -> None:
-        """Read a file, or the one that a link leads to, and those that it names."""
+        """Read a file, or the file that a link leads to, and all files that it names."""
         if (path, reader) in self._seen:
             return
         self._seen.add((path, reader))
@@ -205,15 +205,15 @@ class _Rule:
             words = {text} if stat.S_ISLNK(mode) else _words(reader(text))
         except _Broad as why:
             raise _Broad(f"{path} {why}") from None
-        # Names come before dots and slashes, so that what they name counts even if a path is refused.
+        # In this order "." and "/x" come last: they end the search, and all other names are to count.
         for word in sorted(words, reverse=True):
             self._look_up(word, path, reader if stat.S_ISLNK(mode) else _names)
 
     def _look_up(self, word: str, where: str, reader: Reader) -> None:
-        """Read the file that a word names, if it does. Raises `_Broad` for a folder, or what may be anywhere."""
+        """Read the file that a word names, if there is one. Raises `_Broad` for a folder, or a place outside."""
         if re.match(r"/(tmp|dev/null)\b", word) and "/.." not in word:
             return
-        beside = os.path.join(os.path.dirname(where), word)  # noqa: PTH118, PTH120  (as pip's includes and links are)
+        beside = os.path.join(os.path.dirname(where), word)  # noqa: PTH118, PTH120  (for includes of pip, and links)
         paths = {path for path in map(os.path.normpath, (word, beside)) if not re.match(r"/|\.\.?(/|$)", path)}
         entries = {path: entry for path in sorted(paths) if (entry := self._note(path))}
         somewhere = not paths or re.match(r"~(?![\d=])|[./]*[^./].*/\.\.", word)
@@ -223,13 +223,13 @@ class _Rule:
             self._read(path, reader)
 
     def _note(self, path: str) -> Entry | None:
-        """Return what a path leads to; it counts, even if there is nothing yet."""
+        """Return the entry at a path, which counts from now on."""
         self._named.add(name := path.encode())
         return self._history.find(self._tree, name)
 
 
 def _binder_folders(root: dict[bytes, Entry]) -> list[bytes]:
-    """Return the folders for repo2docker alone; a link or a submodule of that name may be one as well."""
+    """Return the names of folders for repo2docker. A link or a submodule may be one, too."""
     return [name for name in (b".binder", b"binder") if name in root and not stat.S_ISREG(root[name][0])]
 
 
@@ -238,7 +238,7 @@ _DEFINITIONS = re.compile(
     rb"|(Julia)?(Project|Manifest|Manifest-v[\d.]+|LocalPreferences)\.toml|default\.nix|postBuild|start|Dockerfile"
     rb"|setup\.(py|cfg)|pyproject\.toml"
 )
-# The repository is the home directory, where tools are configured; these are for editors, linters and code hosts alone.
+# Files in the home directory configure tools, except those of editors, linters and code hosts.
 _HOME = re.compile(
     rb"\.(?!(github|gitignore|gitlab-ci\.yml|pre-commit-config\.yaml|readthedocs\.ya?ml|travis\.yml|circleci|vscode|idea"
     rb"|devcontainer|editorconfig|flake8|isort\.cfg|prettier.*|zenodo\.json|nojekyll|DS_Store|binder)$)|(jupyter|ipython)_"
@@ -250,14 +250,14 @@ _PROSE = re.compile(
     re.IGNORECASE,
 )
 _SEPARATORS = re.compile(r"(?<!\S)-\w|~=|[=@:,;<>|(){}\"'\[\]]")
-# A line's first word is a package or a key, unless it looks like a path. The name of an environment is not used.
+# The first word of a line is a package or a key, unless it looks like a path. `name` and `prefix` have no effect.
 _FIRST_WORD = re.compile(r"^(?:(?:name|prefix):.*|[ \t-]*[A-Za-z0-9][\w-]*(?=$|[\s<>=!~;\[(@,]))", re.MULTILINE)
 _WORD = r"(?:(?!#)[\w@%+=:,./~#-]+|(?:[\w@%+:,./~-]*=)?(?:'[^'\n]*'|\"[^\"\n$`\\!]*\")(?![^\s;&|])"
 _WORD += r"|\d*>>?[ \t]*(?:&\d|/dev/null)(?![^\s;&|]))"
 _WORDS = rf"(?:(?:[ \t]|\\\n)+{_WORD})*"
-# Without a colon: an empty path in a list of paths is the current folder.
+# Without a colon, because an empty path in a list of paths (`/tmp:`) is the current folder.
 _SETTING = r"[A-Za-z_]\w*=(?:'[^':\n]*'|\"[^\":\n$`\\!]*\"|(?:[\w@%+=,./~#-]|://)*)"
-# The commands of a shell that use what they name and nothing else, and those that read nothing.
+# Commands that use only what they name, with their arguments as groups; then commands that read no file.
 _COMMAND = (
     rf"[ \t]+|(?:((?:{_SETTING}[ \t]+)*)(?:pip3? (?:install|uninstall|cache)|apt(?:-get)?|git clone|wget|curl"
     r"|(?:conda|mamba|micromamba) (?:install|remove|clean|config)"
@@ -272,16 +272,16 @@ _R_CALL = (
 
 
 def _words(text: str) -> set[str]:
-    """Return all in a text that may be a path. Raises `_Broad` for what may stand for one."""
+    """Return all parts of a text that may be a path. Raises `_Broad` for a variable, an escape or a file's URL."""
     if odd := re.search(r"[\\$\0].*|\bfile:.*", text):
         raise _Broad(f"has {odd[0][:80]}")
     text = re.sub(r"\b(https?|ssh)://[^\s\"']*", " ", text)
-    whole = {*text.split(), *text.splitlines()}  # a name may have a blank
+    whole = {*text.split(), *text.splitlines()}  # a name may contain a space
     return {part.strip().removeprefix("~/") for word in whole for part in (word, *_SEPARATORS.split(word))} - {""}
 
 
 def _calls(pattern: str, text: str) -> str:
-    """Return the arguments in a script that consists of known calls."""
+    """Return the arguments of all calls in a script. Raises `_Broad` for a call that is not known."""
     arguments: list[str] = []
     for call in re.finditer(rf"{pattern}|(?P<other>(?s:.+))", text):
         if call["other"]:
@@ -292,18 +292,18 @@ def _calls(pattern: str, text: str) -> str:
 
 def _shell_script(text: str) -> str:
     _unless(r"\A#!(?! ?/(usr/)?bin/(env )?(ba|da)?sh( -\w+)*\n).*", text)
-    return _calls(_COMMAND, text).replace("\\\n", " ") + "\n.local/bin"  # whose commands would come first
+    return _calls(_COMMAND, text).replace("\\\n", " ") + "\n.local/bin"  # its commands would come first
 
 
 def _names(text: str) -> str:
-    """Understand a list of packages, or a table of settings."""
+    """Return the words of a list of packages, or of settings."""
     text = re.sub(r"^[ \t]*#.*", "", text, flags=re.MULTILINE)
     lines = [line if re.search("[\"']", line) else re.sub(r"\s#.*", "", line) for line in text.splitlines()]
     return _FIRST_WORD.sub("", "\n".join(lines).replace("\\\n", ""))
 
 
 def _unless(pattern: str, text: str) -> str:
-    """Understand a file that names nothing, unless something is in it."""
+    """Return no words. Raises `_Broad` if the pattern is in the text."""
     if found := re.search(pattern, text):
         raise _Broad(f"has {found[0].strip()[:80]}" if found[0] else "may use all of the repository")
     return ""

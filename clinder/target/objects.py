@@ -1,7 +1,7 @@
-"""The objects of a git repository, none of which is loaded before it is known to be small.
+"""Load the objects of a git repository only if they are small.
 
-dulwich bounds a loose object, but inflates one of a pack whole: a megabyte on disk can be a gigabyte of memory. So the
-sizes that a pack states are read first (git's documentation, gitformat-pack).
+dulwich has a limit for loose objects, but not for those in a pack. There a megabyte on disk can become a gigabyte in
+memory. So this module first reads the sizes that a pack states (git's documentation, gitformat-pack).
 """
 
 import zlib
@@ -12,14 +12,14 @@ from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID, RawObjectID
 from dulwich.pack import OFS_DELTA, REF_DELTA, Pack
 
-_MAX_OBJECT = 4 * 1024 * 1024  # bytes of a commit, a tree or a file that is looked into; 100,000 files in one folder
-_MAX_CACHE = 16 * 1024 * 1024  # bytes of objects that others were made from
-_MAX_CHAIN = 4096  # objects that one is made from, as git has it
-_HEAD = 1024  # bytes, with which zlib gets to the sizes that a delta states
+_MAX_OBJECT = 4 * 1024 * 1024  # bytes of a commit, a file, or a tree (which then has about 100,000 entries)
+_MAX_CACHE = 16 * 1024 * 1024  # bytes of the objects that dulwich keeps as bases of deltas
+_MAX_CHAIN = 4096  # deltas, one on another; git allows one less
+_HEAD = 1024  # bytes of an object that zlib needs for the sizes at the beginning of a delta
 
 
 class TooLarge(Exception):
-    """An object that is not looked into."""
+    """The object is too large to be loaded, or is damaged."""
 
 
 class BoundedStore(DiskObjectStore):
@@ -36,12 +36,12 @@ class BoundedStore(DiskObjectStore):
                         _check_size(pack, pack.index.object_offset(name), file)
         try:
             return super().get_raw(name)
-        except zlib.error as error:  # a loose one
+        except zlib.error as error:  # of a loose object
             raise TooLarge from error
 
 
 def _check_size(pack: Pack, offset: int, file: BinaryIO) -> None:
-    """Raise `TooLarge` if an object, or what it is made from, takes too much memory."""
+    """Raise `TooLarge` if an object, with all deltas and their results, takes too much memory."""
     deltas = largest = 0
     length = pack.object_format.oid_length
     for _ in range(_MAX_CHAIN):
@@ -67,7 +67,7 @@ def _check_size(pack: Pack, offset: int, file: BinaryIO) -> None:
 
 
 def _number(data: bytes, at: int, bits: int = 7) -> tuple[int, int]:
-    """Return a number of seven bits a byte, the lowest first, and where the next one begins."""
+    """Return a number that has seven bits in each byte, the lowest first, and the place after it."""
     number, shift = data[at] & ((1 << bits) - 1), bits
     while data[at] & 128:
         at += 1
@@ -77,7 +77,7 @@ def _number(data: bytes, at: int, bits: int = 7) -> tuple[int, int]:
 
 
 def _distance(data: bytes, at: int) -> tuple[int, int]:
-    """Return how far before a delta its base is, and where the delta begins."""
+    """Return the distance from a delta back to its base, and the place after this number."""
     distance = data[at] & 127
     while data[at] & 128:
         at += 1

@@ -245,13 +245,12 @@ _HOME = re.compile(
 )
 _HOME_READ = ".Rprofile .Renviron .bash_profile .bashrc .profile .condarc .npmrc .pip/pip.conf .config/pip/pip.conf"
 _PROSE = re.compile(
-    rb"\.(md|rst|ipynb|bib|png|jpe?g|gif|svg|webp|ico|cff)$|^(licen[cs]e|copying|notice|authors|contributors|changelog)"
-    rb"(\.txt)?$|^(myst\.ya?ml|_toc\.yml|_config\.yml)$",
-    re.IGNORECASE,
+    rb"(?i)\.(md|rst|ipynb|bib|png|jpe?g|gif|svg|webp|ico|cff)$|^(myst\.ya?ml|_toc\.yml|_config\.yml)$"
+    rb"|^(licen[cs]e|copying|notice|authors|contributors|changelog)(\.txt)?$"
 )
 _SEPARATORS = re.compile(r"(?<!\S)-\w|~=|[=@:,;<>|(){}\"'\[\]]")
 # The first word of a line is a package or a key, unless it looks like a path. `name` and `prefix` have no effect.
-_FIRST_WORD = re.compile(r"^(?:(?:name|prefix):.*|[ \t-]*[A-Za-z0-9][\w-]*(?=$|[\s<>=!~;\[(@,]))", re.MULTILINE)
+_FIRST_WORD = re.compile(r"(?m)^(?:(?:name|prefix):.*|(?:[ \t]*-[ \t]+)?[A-Za-z0-9][\w-]*(?=$|[\s<>=!~;\[(@,]))")
 _WORD = r"(?:(?!#)[\w@%+=:,./~#-]+|(?:[\w@%+:,./~-]*=)?(?:'[^'\n]*'|\"[^\"\n$`\\!]*\")(?![^\s;&|])"
 _WORD += r"|\d*>>?[ \t]*(?:&\d|/dev/null)(?![^\s;&|]))"
 _WORDS = rf"(?:(?:[ \t]|\\\n)+{_WORD})*"
@@ -275,7 +274,7 @@ def _words(text: str) -> set[str]:
     """Return all parts of a text that may be a path. Raises `_Broad` for a variable, an escape or a file's URL."""
     if odd := re.search(r"[\\$\0].*|\bfile:.*", text):
         raise _Broad(f"has {odd[0][:80]}")
-    text = re.sub(r"\b(https?|ssh)://[^\s\"']*", " ", text)
+    text = re.sub(r"\b(https?|ssh)://[^\s\"',\[\]{}()]*", " ", text)
     whole = {*text.split(), *text.splitlines()}  # a name may contain a space
     return {part.strip().removeprefix("~/") for word in whole for part in (word, *_SEPARATORS.split(word))} - {""}
 

@@ -297,6 +297,21 @@ def named_by(command: str, words: list[str]) -> Iterator[str]:
                     yield from everything()
 
 
+@pytest.mark.parametrize(
+    ("files", "pack", "in_dockerfile"),
+    [
+        ({"runtime.txt": "r-4.3-2024-11-05", "install.R": 'library("x")'}, "RBuildPack", "2024-11-05T00"),
+        ({"DESCRIPTION": "Package: x"}, "RBuildPack", "install_local"),
+        ({"Project.toml": "[compat]\njulia = '~1.10'"}, "JuliaProjectTomlBuildPack", "1.10.9"),
+        ({"REQUIRE": "PyPlot"}, "JuliaRequireBuildPack", "FROM"),
+    ],
+)
+def test_the_dockerfile_of_r_and_julia_is_rendered(files: Files, pack: str, in_dockerfile: str) -> None:
+    made = build(files)
+    assert made.pack == pack
+    assert in_dockerfile in made.dockerfile
+
+
 def is_judged(pair_name: str) -> bool:
     return PAIRS[pair_name].launched == "old" and "\0" not in "".join(PAIRS[pair_name].files.values())
 

@@ -156,6 +156,8 @@ CONDA = {
     "a folder": "dependencies:\n- ./data\n",
     "a channel": "channels: [./data]\ndependencies: [x]\n",
     "a channel with an escape": 'channels: ["\\x2e/data"]\ndependencies: [x]\n',
+    "a channel after another": "channels: [https://x.org/conda,./data]\ndependencies: [x]\n",
+    "a folder on a line of its own": "dependencies:\n- pip:\n  - --find-links\n    data\n",
     "a variable": "dependencies: [x]\nvariables:\n  PYTHONPATH: src\n",
     "a channel's file": "channels: ['file:///home/jovyan/channel']\n",
     "two pips": "dependencies:\n- pip:\n  - a\n- pip:\n  - -e .\n",
@@ -346,6 +348,7 @@ broad("a profile that reads others", {"environment.yml": "", ".bash_profile": ".
 broad("a profile that calls others", {"environment.yml": "", ".profile": "make"})
 broad("a channel of the repository", {"environment.yml": "", ".condarc": "channels: [./data]"})
 broad("wheels of the repository", {"requirements.txt": "x", ".config/pip/pip.conf": "[install]\nfind-links = data"})
+broad("wheels on a line of their own", {"requirements.txt": "x", ".pip/pip.conf": "[install]\nfind-links =\n  data\n"})
 narrow("settings of R", {"environment.yml": "", ".Rprofile": 'options(repos = "https://cran.org")', ".Renviron": "A=b"})
 narrow("settings of a shell", {"environment.yml": "", ".bash_profile": "export A=b\n"})
 

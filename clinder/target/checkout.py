@@ -25,13 +25,13 @@ from clinder.errors import UsageError
 from clinder.giturl import remove_login, to_https
 from clinder.spec import RepoSpec, same_repository
 from clinder.target.files import read_file
+from clinder.target.objects import BoundedStore
 from clinder.text import strip_ansi
 
 _CLOCKS_DIFFER = 24 * 60 * 60  # seconds by which a commit may seem to be older than its parents
 _MAX_CONFIG = 256 * 1024  # bytes of a file of git's configuration
 _MAX_REMOTES = 20  # the most remotes that are considered
 _MAX_REFS = 64 * 1024 * 1024  # bytes of packed-refs; each ref takes about sixty
-_MAX_OBJECT = 32 * 1024 * 1024  # bytes of a commit, a tree or a file
 
 
 class _BoundedRepo(Repo):
@@ -94,7 +94,7 @@ class Checkout:
 
     def __init__(self, repo: Repo) -> None:
         self.repo = repo
-        repo.object_store.loose_object_size_limit = _MAX_OBJECT
+        repo.object_store = BoundedStore(repo.object_store.path, object_format=repo.object_store.object_format)
 
     @classmethod
     def around(cls, directory: Path) -> "Checkout | None":

@@ -1,20 +1,21 @@
-"""Which earlier commit has the very environment of this one, so that the image a hub has of it can be used again.
+"""Find the earlier commit that has the same environment as a commit, so that its image can be used again.
 
-An environment is what repo2docker's build can read. That is compared between a commit and its parents, and the newest
-commit at which it changed is launched. (docs/explanation/reuse.md has the reasoning.)
+An environment is what repo2docker's build can read (docs/explanation/reuse.md). This module compares the environments
+of a commit and its parents. The newest commit at which it changed is launched.
 
-- Narrow: it is certain what the build reads. The files that define the environment, what they include, what configures
-  tools in the home directory, which is the repository, and whatever a script names (`clinder.target.build_files`).
+- Narrow: it is certain what the build reads. The files that define the environment, files that these name, and files
+  that configure tools in the home directory, which is the repository.
 - Broad, in every other case: all files but prose, notebooks and pictures.
 
-Nothing here lists what is dangerous. What is not understood makes an environment broad: it is built more often than
-needed, and is never another one. This module knows git's history; what to launch is `clinder.target.target`'s to know.
+A list of packages leads the build to another file only by its name, so each word is looked up in the repository.
+A program needs no name to find a file, so a script is understood only if it consists of known commands.
 """
 
 import os
 import re
 import stat
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from hashlib import sha256
 from time import monotonic
 from typing import NamedTuple
@@ -22,25 +23,29 @@ from typing import NamedTuple
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 from dulwich.repo import Repo
 
-from clinder.target.build_files import HOME_FILES, NotUnderstood, Reader, Use, definitions, read_by_build, reader_of
 from clinder.target.checkout import Checkout
+from clinder.target.objects import TooLarge
 
-_MAX_SIZE = 256 * 1024  # bytes of all files that are understood
-_MAX_LINKS = 20  # that are followed, one after another
-_SECONDS = 30.0  # for all of a history; five thousand commits take one
+_MAX_SIZE = 256 * 1024  # bytes of all files that are read for one commit
+_SECONDS = 30.0  # for a whole history; five thousand commits take about one second
 
-Entry = tuple[int, ObjectID]  # a file's or folder's mode and hash
+Entry = tuple[int, ObjectID]  # the mode and the hash of a file or a folder
+Reader = Callable[[str], str]  # takes the text of a file, returns the part of it that may name other files
 
 
 class Reuse(NamedTuple):
-    """The commit whose image can be used again, None to build the one that was asked for; and a line that says why."""
+    """The commit whose image can be used again (None: none is), and a line for the log that says why."""
 
     commit: str | None
     line: str
 
 
 class _NoReuse(Exception):
-    """Why the commit itself has to be launched."""
+    """The reason why no other commit can be launched."""
+
+
+class _Broad(Exception):
+    """The reason why it is not certain what the build reads."""
 
 
 def find_environment(commit: str, checkout: Checkout | None) -> Reuse:
@@ -63,40 +68,38 @@ def find_environment(commit: str, checkout: Checkout | None) -> Reuse:
 
 
 def _newest_change(history: "_History", commit: ObjectID) -> tuple[ObjectID, "_Rule", str]:
-    """Return the newest commit that changed the environment which this one has, how that is told, and which files."""
+    """Return the newest commit that changed the environment, the rule for that, and the names of the changed files."""
     current, end = history.commit(commit, commit), monotonic() + _SECONDS
-    rule = _rule(history, current.tree)
-    wanted = rule.environment(history, current.tree)
+    rule = _Rule(history, current.tree)
+    wanted = rule.environment(current.tree)
     while monotonic() < end:
-        # As git follows a file's history: where a merge took the environment of a parent as it was, on from there.
+        # git follows the history of a file in the same way: to the parent from which a merge took the environment.
         before = [history.commit(parent, current.id) for parent in current.parents]
-        same = next((each for each in before if rule.environment(history, each.tree) == wanted), None)
-        if same is None:
-            others = [rule.environment(history, each.tree) for each in before]
-            return current.id, rule, _changed(wanted, others)
-        current = same
+        others = [rule.environment(each.tree) for each in before]
+        if wanted not in others:
+            names = sorted({name for other in others or [frozenset()] for name, _ in wanted ^ other})
+            changed = b", ".join(names[:5]).decode("utf-8", "replace") + (" ..." if names[5:] else "")
+            return current.id, rule, changed or "the first commit"
+        current = before[others.index(wanted)]
     raise _NoReuse(f"the history in this checkout is too large to be read in {_SECONDS:.0f} s")
 
 
 class _History:
-    """The objects of a repository, some of which a shallow or partial clone may not have."""
+    """The objects of a repository. A shallow or partial clone does not have all of them."""
 
     def __init__(self, repo: Repo) -> None:
         self._repo = repo
-        self.tree = lru_cache(64)(self._tree)
-        self.digest_without_prose = lru_cache(65536)(self._digest_without_prose)
+        self.tree = lru_cache(16)(self._tree)
+        self._digest = lru_cache(65536)(self._digest_without_prose)
 
     def commit(self, commit: ObjectID, after: ObjectID) -> Commit:
-        """Return a commit, the parent of the one before it in the walk. Raises `_NoReuse`."""
+        """Return a commit, which is a parent of ``after``. Raises `_NoReuse`."""
         try:
             found = self._repo[commit]
         except KeyError:
-            if commit == after:
-                raise _NoReuse(f"{commit.decode()[:10]} is not in this checkout") from None
-            raise _NoReuse(
-                f"the history in this checkout ends at {after.decode()[:10]}, before the answer is known. "
-                "Fetch all of it (with actions/checkout: fetch-depth: 0)"
-            ) from None
+            ends = f"the history in this checkout ends at {after.decode()[:10]}, before the answer is known. "
+            ends += "Fetch all of it (with actions/checkout: fetch-depth: 0)"
+            raise _NoReuse(ends if commit != after else f"{commit.decode()[:10]} is not in this checkout") from None
         if not isinstance(found, Commit):
             raise _NoReuse(f"{commit.decode()[:10]} is no commit")
         return found
@@ -109,202 +112,208 @@ class _History:
         assert isinstance(found, Tree)
         return {name: (mode, entry) for name, mode, entry in found.items()}
 
-    def without_prose(self, tree: ObjectID) -> frozenset[tuple[bytes, object]]:
-        """Return all that counts of a folder in a broad environment, in a form that can be compared."""
-        kept: dict[bytes, object] = {}
+    def without_prose(self, tree: ObjectID) -> Iterator[tuple[bytes, object]]:
+        """Yield the entries of a folder that count in a broad environment, in a form that can be compared."""
         for name, (mode, entry) in self.tree(tree).items():
             if stat.S_ISDIR(mode):
-                kept[name] = name not in _PROSE_FOLDERS and self.digest_without_prose(entry)
-            elif not _PROSE.search(name):
-                kept[name] = (mode, entry)
-        return frozenset((name, entry) for name, entry in kept.items() if entry)
+                kept: object = name != b".github" and self._digest(entry)
+            else:
+                kept = not _PROSE.search(name) and (mode, entry)
+            if kept:
+                yield name, kept
 
     def _digest_without_prose(self, tree: ObjectID) -> bytes:
-        """Return the same of a folder below as a hash, of which many can be kept; nothing of a folder of prose."""
-        kept = self.without_prose(tree)
-        return sha256(repr(sorted(kept)).encode()).digest() if kept else b""
+        """Return a hash of the entries that count, which takes little memory. A folder of prose alone has no hash."""
+        kept = sorted(self.without_prose(tree))
+        return sha256(repr(kept).encode()).digest() if kept else b""
 
     def find(self, tree: ObjectID, path: bytes) -> Entry | None:
-        """Return what a path leads to, or the file or link that is in the way there."""
-        *folders, name = path.split(b"/")
-        for folder in folders:
-            entry = self.tree(tree).get(folder)
-            if not entry or not stat.S_ISDIR(entry[0]):
-                return entry
-            tree = entry[1]
-        return self.tree(tree).get(name)
+        """Return the entry at a path. Its mode is 0 if a part of the path is no folder."""
+        name, _, rest = path.partition(b"/")
+        entry = self.tree(tree).get(name)
+        if not rest or not entry:
+            return entry
+        return self.find(entry[1], rest) if stat.S_ISDIR(entry[0]) else (0, entry[1])
 
-    def text(self, blob: ObjectID) -> str:
-        """Return a file's text. Raises `NotUnderstood` for one that is not to be had, or too long to understand."""
+    def text(self, blob: ObjectID, limit: int) -> str:
+        """Return the text of a file of at most ``limit`` bytes. Raises `_Broad` for any other."""
         try:
             found = self._repo[blob]
+            if isinstance(found, Blob) and len(found.data) <= limit:
+                return found.data.decode("utf-8-sig")
         except KeyError:
-            raise NotUnderstood("is not in this checkout, a partial clone") from None
-        if not isinstance(found, Blob) or len(found.data) > _MAX_SIZE:
-            raise NotUnderstood("is too large")
-        return found.data.decode("utf-8-sig", "replace")
+            raise _Broad("is not in this checkout, a partial clone") from None
+        except (TooLarge, UnicodeDecodeError):
+            pass
+        raise _Broad("is too large, or no text")
 
 
-# What counts
-
-# What tools read in the home directory or the current one, both of which are the repository: configuration of Jupyter
-# and IPython, and all that begins with a dot but what is for editors, linters and code hosts.
-_HOME = re.compile(
-    rb"\.(?!(git(hub|ignore|lab.*|-blame-ignore-revs|pod.*)|pre-commit-config\.yaml|readthedocs\.ya?ml|travis\.yml"
-    rb"|circleci|vscode|idea|devcontainer|editorconfig|flake8|prettier.*|isort\.cfg|pylintrc|coveragerc|codespell.*"
-    rb"|codecov\.yml|markdownlint.*|lychee.*|zenodo\.json|all-contributorsrc|mailmap|nojekyll|DS_Store|binder)$)"
-    rb"|(jupyter|ipython)_"
-)
-_PROSE_FOLDERS = (b".github",)
-_PROSE = re.compile(
-    rb"\.(md|rst|ipynb|bib|png|jpe?g|gif|svg|webp|ico|cff)$|^(licen[cs]e|copying|notice|authors|contributors|changelog)"
-    rb"(\.txt)?$|^(myst\.ya?ml|_toc\.yml|_config\.yml)$",
-    re.IGNORECASE,
-)
-
-
-class _Rule(NamedTuple):
-    """How to tell the environment of a commit: by the definitions, or all files if it is broad, and by these paths."""
-
-    paths: frozenset[bytes]
-    broad: bool
-    words: str
-
-    def environment(self, history: _History, tree: ObjectID) -> frozenset[tuple[bytes, object]]:
-        """Return what counts of a commit's tree, in a form that can be compared."""
-        named = frozenset((path, entry) for path in self.paths if (entry := history.find(tree, path)))
-        if self.broad:
-            return named | history.without_prose(tree)
-        root = history.tree(tree)
-        names = [name for name in root if _HOME.match(name)] + (_binder_folders(root) or definitions(root))
-        return named | {(name, root[name]) for name in names}
-
-
-def _rule(history: _History, tree: ObjectID) -> _Rule:
-    reader = _Reader(history, tree)
-    try:
-        names = reader.read_definitions()
-    except NotUnderstood as why:
-        return _Rule(frozenset(reader.paths), True, f"broad, so that all files but prose count: {why}"[:300])
-    words = f"narrow: {', '.join(names) or 'the default, for no file defines one'}"
-    return _Rule(frozenset(reader.paths), False, words[:300])
-
-
-def _binder_folders(root: dict[bytes, Entry]) -> list[bytes]:
-    """Return the folders for repo2docker alone; a link or a submodule of that name may be one as well."""
-    return [name for name in (b".binder", b"binder") if name in root and not stat.S_ISREG(root[name][0])]
-
-
-def _changed(environment: frozenset[tuple[bytes, object]], others: list[frozenset[tuple[bytes, object]]]) -> str:
-    """Return the names of the files and folders that differ from the environments of the parents."""
-    names = sorted({name for other in others or [frozenset()] for name, _ in environment ^ other})
-    return b", ".join(names[:5]).decode("utf-8", "replace") + (" ..." if names[5:] else "") or "the first commit"
-
-
-class _Reader:
-    """Reads what the build of one commit reads, as far as it is understood, and collects the paths that count."""
+class _Rule:
+    """What the build of one commit reads, as far as that is certain, and so what counts for other commits, too."""
 
     def __init__(self, history: _History, tree: ObjectID) -> None:
         self._history = history
         self._tree = tree
-        self.paths: set[bytes] = set()
-        self._read_paths: set[str] = set()
+        self._named: set[bytes] = set()  # paths that count, also if there is no file
+        self._seen: set[tuple[str, Reader]] = set()
         self._left = _MAX_SIZE
+        try:
+            names = ", ".join(self._read_definitions()) or "the default, for no file defines one"
+        except (_Broad, RecursionError) as why:  # of thousands of files that name each other
+            self.broad, self.words = True, f"broad, so that all files but prose count: {why}"[:300]
+        else:
+            self.broad, self.words = False, f"narrow: {names}"[:300]
 
-    def read_definitions(self) -> list[str]:
-        """Read what repo2docker would, and return the files' names. Raises `NotUnderstood`."""
-        root = self._history.tree(self._tree)
-        folders = _binder_folders(root)
-        if len(folders) > 1:
-            raise NotUnderstood("binder and .binder are two folders")
-        folder, names = b"", root
-        if folders:
-            folder, (mode, entry) = self._follow(folders[0])
-            folder, names = folder + b"/", self._history.tree(entry) if stat.S_ISDIR(mode) else {}
-            if not stat.S_ISDIR(mode):
-                raise NotUnderstood("binder is no folder of this repository")
-        found = read_by_build(names, in_root=not folders)
-        home = [name for name in HOME_FILES if self._history.find(self._tree, name)]
-        for path, name in [*((folder + name, name) for name in found), *((name, name) for name in home)]:
-            self._read(os.fsdecode(path), reader_of(name))
-        return [os.fsdecode(folder + name) for name in found]
+    def environment(self, tree: ObjectID) -> frozenset[tuple[bytes, object]]:
+        """Return the entries of a commit's tree that count, in a form that can be compared."""
+        named = {(path, entry) for path in self._named if (entry := self._history.find(tree, path))}
+        if self.broad:
+            return frozenset(named.union(self._history.without_prose(tree)))
+        root = self._history.tree(tree)
+        names = _binder_folders(root) or filter(_DEFINITIONS.fullmatch, root)
+        return frozenset(named.union((name, root[name]) for name in (*names, *filter(_HOME.match, root))))
+
+    def _read_definitions(self) -> list[str]:
+        """Read the files that repo2docker reads, and return their names. Raises `_Broad`."""
+        folder, names = "", self._history.tree(self._tree)
+        if folders := _binder_folders(names):
+            mode, entry = names[folders[0]]
+            if len(folders) > 1 or not stat.S_ISDIR(mode):
+                raise _Broad("binder and .binder are two folders" if folders[1:] else "binder is no folder")
+            folder, names = f"{folders[0].decode()}/", self._history.tree(entry)
+        found = [name.decode() for name in filter(_DEFINITIONS.fullmatch, names)]
+        if "Dockerfile" in found:
+            found = ["Dockerfile"]
+        elif "environment" in str(found) and not re.search("Project|DESCRIPTION|runtime", str(found)):
+            found = [name for name in found if not re.match("setup|pyproject|requirements|Pipfile", name)]
+        paths = [folder + name for name in found]
+        for path in [*paths, *filter(self._note, _HOME_READ.split())]:
+            self._read(path, next(reader for names, reader in _READERS if re.search(rf"(^|/)({names})$", path)))
+        return paths
 
     def _read(self, path: str, reader: Reader) -> None:
-        self._read_paths.add(path)
-        _, (mode, entry) = self._follow(os.fsencode(path))
-        uses: list[Use] = []
-        reason = ""
+        """Read a file, or the file that a link leads to, and all files that it names."""
+        if (path, reader) in self._seen:
+            return
+        self._seen.add((path, reader))
+        mode, blob = self._note(path) or (0, None)
         try:
-            if not stat.S_ISREG(mode):
-                raise NotUnderstood("is no file")
-            uses.extend(reader(self._text(entry)))
-        except NotUnderstood as why:  # what it named before that counts all the same
-            reason = f"{path} {why}"
-        for use in uses:
-            if use.reader:
-                self._include(path, use.path, use.reader)
-            elif self._names(use.path, path) and not use.allowed:
-                raise NotUnderstood(f"{path} uses {use.path[:80]}")
-        if reason:
-            raise NotUnderstood(reason)
+            if blob is None or not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+                raise _Broad("is no file of this repository")
+            text = self._history.text(blob, self._left)
+            self._left -= len(text)
+            words = {text} if stat.S_ISLNK(mode) else _words(reader(text))
+        except _Broad as why:
+            raise _Broad(f"{path} {why}") from None
+        # In this order "." and "/x" come last: they end the search, and all other names are to count.
+        for word in sorted(words, reverse=True):
+            self._look_up(word, path, reader if stat.S_ISLNK(mode) else _names)
 
-    def _text(self, blob: ObjectID) -> str:
-        text = self._history.text(blob)
-        self._left -= len(text)
-        if self._left < 0:
-            raise NotUnderstood("is too large")
-        return text
+    def _look_up(self, word: str, where: str, reader: Reader) -> None:
+        """Read the file that a word names, if there is one. Raises `_Broad` for a folder, or a place outside."""
+        if re.match(r"/(tmp|dev/null)\b", word) and "/.." not in word:
+            return
+        beside = os.path.join(os.path.dirname(where), word)  # noqa: PTH118, PTH120  (for includes of pip, and links)
+        paths = {path for path in map(os.path.normpath, (word, beside)) if not re.match(r"/|\.\.?(/|$)", path)}
+        entries = {path: entry for path in sorted(paths) if (entry := self._note(path))}
+        somewhere = not paths or re.match(r"~(?![\d=])|[./]*[^./].*/\.\.", word)
+        if somewhere or any(stat.S_ISDIR(mode) for mode, _ in entries.values()):
+            raise _Broad(f"{where} uses {word[:80]}")
+        for path in entries:
+            self._read(path, reader)
 
-    def _include(self, path: str, included: str, reader: Reader) -> None:
-        """Read a file that another one includes: beside that, as pip does, or in the root, where scripts run."""
-        folder = re.search(r"[^./]/", included)
-        if folder and "/../" in included[folder.end() - 1 :]:
-            raise NotUnderstood(f"{path} uses {included[:80]}")
-        beside = os.path.normpath(os.path.join(os.path.dirname(path), included))  # noqa: PTH118, PTH120
-        places = [beside] if included.startswith("..") else [included, beside]
-        found = [place for place in (self._names(word, path) for word in places) if place]
-        if not found:
-            raise NotUnderstood(f"{path} includes {included[:80]}, which is not there")
-        for place in found:
-            if place not in self._read_paths:
-                self._read(place, reader)
+    def _note(self, path: str) -> Entry | None:
+        """Return the entry at a path, which counts from now on."""
+        self._named.add(name := path.encode())
+        return self._history.find(self._tree, name)
 
-    def _names(self, word: str, where: str) -> str:
-        """Return the path of what a word names here, nothing if there is none; note the path, which counts either way.
 
-        Raises `NotUnderstood` for one that leads to the repository as a whole, or nobody knows where.
-        """
-        if re.match(r"/(tmp|usr|opt|etc|srv/conda|dev/null)(/|$)", word) and "/.." not in word:
-            return ""
-        path = os.path.normpath(re.sub(r"^~/", "", word))
-        if path == "." or re.match(r"/|~|\.\.(/|$)", path) or "/../" in word:
-            raise NotUnderstood(f"{where} uses {word[:80]}")
-        self.paths.add(os.fsencode(path))
-        entry = self._entry(os.fsencode(path))
-        if entry and not stat.S_ISREG(entry[0]) and not stat.S_ISDIR(entry[0]):
-            raise NotUnderstood(f"{where} uses {word[:80]}, a link")
-        return path if entry else ""
+def _binder_folders(root: dict[bytes, Entry]) -> list[bytes]:
+    """Return the names of folders for repo2docker. A link or a submodule may be one, too."""
+    return [name for name in (b".binder", b"binder") if name in root and not stat.S_ISREG(root[name][0])]
 
-    def _entry(self, path: bytes) -> Entry | None:
-        """Return what a path leads to. Raises `NotUnderstood` if a link is on the way."""
-        for slash in re.finditer(b"/", path):
-            folder = self._history.find(self._tree, path[: slash.start()])
-            if folder and stat.S_ISLNK(folder[0]):
-                raise NotUnderstood(f"{os.fsdecode(path)} is below a link")
-        return self._history.find(self._tree, path)
 
-    def _follow(self, path: bytes) -> tuple[bytes, Entry]:
-        """Return where links lead inside the repository, each of which counts. Raises `NotUnderstood`."""
-        for _ in range(_MAX_LINKS):
-            self.paths.add(path)
-            entry = self._entry(path)
-            if entry and not stat.S_ISLNK(entry[0]):
-                return path, entry
-            if not entry:
-                break
-            target = os.fsencode(self._history.text(entry[1]))
-            # Right where no link is on the way, and else the next round finds that.
-            path = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
-            if path.startswith((b"/", b"..")):
-                break
-        raise NotUnderstood(f"{os.fsdecode(path)} is a link that leads nowhere here")
+_DEFINITIONS = re.compile(
+    rb"environment\.ya?ml|requirements3?\.txt|Pipfile(\.lock)?|(runtime|apt)\.txt|install\.R|DESCRIPTION|REQUIRE"
+    rb"|(Julia)?(Project|Manifest|Manifest-v[\d.]+|LocalPreferences)\.toml|default\.nix|postBuild|start|Dockerfile"
+    rb"|setup\.(py|cfg)|pyproject\.toml"
+)
+# Files in the home directory configure tools, except those of editors, linters and code hosts.
+_HOME = re.compile(
+    rb"\.(?!(github|gitignore|gitlab-ci\.yml|pre-commit-config\.yaml|readthedocs\.ya?ml|travis\.yml|circleci|vscode|idea"
+    rb"|devcontainer|editorconfig|flake8|isort\.cfg|prettier.*|zenodo\.json|nojekyll|DS_Store|binder)$)|(jupyter|ipython)_"
+)
+_HOME_READ = ".Rprofile .Renviron .bash_profile .bashrc .profile .condarc .npmrc .pip/pip.conf .config/pip/pip.conf"
+_PROSE = re.compile(
+    rb"(?i)\.(md|rst|ipynb|bib|png|jpe?g|gif|svg|webp|ico|cff)$|^(myst\.ya?ml|_toc\.yml|_config\.yml)$"
+    rb"|^(licen[cs]e|copying|notice|authors|contributors|changelog)(\.txt)?$"
+)
+_SEPARATORS = re.compile(r"(?<!\S)-\w|~=|[=@:,;<>|(){}\"'\[\]]")
+# The first word of a line is a package or a key, unless it looks like a path. `name` and `prefix` have no effect.
+_FIRST_WORD = re.compile(r"(?m)^(?:(?:name|prefix):.*|(?:[ \t]*-[ \t]+)?[A-Za-z0-9][\w-]*(?=$|[\s<>=!~;\[(@,]))")
+_WORD = r"(?:(?!#)[\w@%+=:,./~#-]+|(?:[\w@%+:,./~-]*=)?(?:'[^'\n]*'|\"[^\"\n$`\\!]*\")(?![^\s;&|])"
+_WORD += r"|\d*>>?[ \t]*(?:&\d|/dev/null)(?![^\s;&|]))"
+_WORDS = rf"(?:(?:[ \t]|\\\n)+{_WORD})*"
+# Without a colon, because an empty path in a list of paths (`/tmp:`) is the current folder.
+_SETTING = r"[A-Za-z_]\w*=(?:'[^':\n]*'|\"[^\":\n$`\\!]*\"|(?:[\w@%+=,./~#-]|://)*)"
+# Commands that use only what they name, with their arguments as groups; then commands that read no file.
+_COMMAND = (
+    rf"[ \t]+|(?:((?:{_SETTING}[ \t]+)*)(?:pip3? (?:install|uninstall|cache)|apt(?:-get)?|git clone|wget|curl"
+    r"|(?:conda|mamba|micromamba) (?:install|remove|clean|config)"
+    rf"|jupyter (?:lab|labextension|nbextension|serverextension|server|contrib|kernelspec))({_WORDS})"
+    rf"|(?:export[ \t]+)?({_SETTING})|(?:echo|printf|true|:|mkdir|rm|touch|chmod){_WORDS}"
+    r"|set -[eoux]+(?: pipefail)?|exec \"\$@\")?[ \t]*(?:(?<![^\s;&|])#.*)?(?:\n|;|&&|\|\||\Z)"
+)
+_R_CALL = (
+    r"\s+|#.*|(?:BiocManager::install|(?:\w+::)?(?:install\.packages|install_(?:version|cran|github)|installspec|library"
+    r"|require|options))\(([^()]*(?:\bc\([^()]*\)[^()]*)*)\)[ \t]*;?"
+)
+
+
+def _words(text: str) -> set[str]:
+    """Return all parts of a text that may be a path. Raises `_Broad` for a variable, an escape or a file's URL."""
+    if odd := re.search(r"[\\$\0].*|\bfile:.*", text):
+        raise _Broad(f"has {odd[0][:80]}")
+    text = re.sub(r"\b(https?|ssh)://[^\s\"',\[\]{}()]*", " ", text)
+    whole = {*text.split(), *text.splitlines()}  # a name may contain a space
+    return {part.strip().removeprefix("~/") for word in whole for part in (word, *_SEPARATORS.split(word))} - {""}
+
+
+def _calls(pattern: str, text: str) -> str:
+    """Return the arguments of all calls in a script. Raises `_Broad` for a call that is not known."""
+    arguments: list[str] = []
+    for call in re.finditer(rf"{pattern}|(?P<other>(?s:.+))", text):
+        if call["other"]:
+            raise _Broad(f"runs {call['other'].strip().splitlines()[0][:80]}")
+        arguments.extend(filter(None, call.groups()))
+    return "\n".join(arguments)
+
+
+def _shell_script(text: str) -> str:
+    _unless(r"\A#!(?! ?/(usr/)?bin/(env )?(ba|da)?sh( -\w+)*\n).*", text)
+    return _calls(_COMMAND, text).replace("\\\n", " ") + "\n.local/bin"  # its commands would come first
+
+
+def _names(text: str) -> str:
+    """Return the words of a list of packages, or of settings."""
+    text = re.sub(r"^[ \t]*#.*", "", text, flags=re.MULTILINE)
+    lines = [line if re.search("[\"']", line) else re.sub(r"\s#.*", "", line) for line in text.splitlines()]
+    return _FIRST_WORD.sub("", "\n".join(lines).replace("\\\n", ""))
+
+
+def _unless(pattern: str, text: str) -> str:
+    """Return no words. Raises `_Broad` if the pattern is in the text."""
+    if found := re.search(pattern, text):
+        raise _Broad(f"has {found[0].strip()[:80]}" if found[0] else "may use all of the repository")
+    return ""
+
+
+_READERS: list[tuple[str, Reader]] = [
+    (r"postBuild|start|\.bash_profile|\.bashrc|\.profile", _shell_script),
+    (r"install\.R|\.Rprofile", partial(_calls, _R_CALL)),
+    (r"(Julia)?Project\.toml", lambda text: _unless(r"(?m)^[ \t\"']*name\b", text) or _names(text)),
+    (r"setup\.py|DESCRIPTION|default\.nix", partial(_unless, r"\A")),
+    (r"setup\.cfg|pyproject\.toml", partial(_unless, r"build-system")),
+    (r"Dockerfile", partial(_unless, r"(?im)^[ \t]*(copy|add)\b|\bonbuild\b|--mount|#[ \t]*(syntax|escape)\b|<<")),
+    (r".*", _names),
+]

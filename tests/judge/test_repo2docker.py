@@ -3,6 +3,8 @@
 Two commits have one environment if repo2docker chooses the same build pack for both, renders the same Dockerfile, and
 finds the same bytes in every file that the build reads. What a script reads is what bashlex, a parser of bash, finds in
 it: the words of commands that are known to name all they use. With anything else the build may read every file.
+
+For R and Julia repo2docker asks a server which versions there are. `Versions` answers instead; all else is its own.
 """
 
 import os
@@ -14,14 +16,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import chdir, closing
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
+import tomllib
+import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from clinder.target.build_files import NotUnderstood, _commands
 from clinder.target.checkout import Checkout
-from clinder.target.environment import find_environment
+from clinder.target.environment import _SEPARATORS, _Broad, _shell_script, _words, find_environment
 from tests.support.history import Repository, imported
 from tests.support.pairs import BROAD_REQUIREMENTS, BROAD_SCRIPTS, LINK, NARROW_REQUIREMENTS, NARROW_SCRIPTS, PAIRS
 
@@ -38,7 +42,21 @@ PROSE = re.compile(
     r"|^\.github/",
     re.IGNORECASE,
 )
-NETWORK = {"RBuildPack", "JuliaProjectTomlBuildPack"}  # which ask a server for versions while they render
+
+
+class Versions:
+    """The answers of packagemanager.posit.co (a snapshot of R's packages) and julialang-s3.julialang.org."""
+
+    def __init__(self, answer: object) -> None:
+        self.json = lambda: answer
+
+    @classmethod
+    def post(cls, _: str, json: Mapping[str, str]) -> "Versions":
+        return cls({"upsi": json["snapshot"]})
+
+    @classmethod
+    def get(cls, _: str) -> "Versions":
+        return cls(dict.fromkeys(["1.6.7", "1.9.4", "1.10.0", "1.10.9", "1.11.1"]))
 
 
 class Build(NamedTuple):
@@ -51,7 +69,14 @@ class Build(NamedTuple):
 
 def build(files: Files) -> Build:
     """Return what repo2docker makes of files, which are put into a directory."""
-    with tempfile.TemporaryDirectory() as directory, chdir(directory), warnings.catch_warnings():
+    modules = ("repo2docker.buildpacks.r.requests", "repo2docker.buildpacks.julia.julia_project.requests")
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        chdir(directory),
+        warnings.catch_warnings(),
+        mock.patch(modules[0], Versions),
+        mock.patch(modules[1], Versions),
+    ):
         warnings.simplefilter("ignore")
         for name, text in files.items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -62,7 +87,7 @@ def build(files: Files) -> Build:
         try:
             pack = chosen_pack()
             name = type(pack).__name__
-            dockerfile = "" if name in NETWORK else pack.render({"NB_UID": "1000"})
+            dockerfile = pack.render({"NB_UID": "1000"})
             names = set(read_by(pack, name))
         except Exception as error:  # noqa: BLE001  (it refuses: nothing is built of either commit then)
             return Build(type(error).__name__, str(error), {})
@@ -99,11 +124,12 @@ def read_by(pack: Any, name: str) -> Iterator[str]:
         if re.search(r"copy|add|mount|syntax", pack.render(), re.IGNORECASE):
             yield from everything()
         return
-    if name in NETWORK or name in ("NixBuildPack", "PipfileBuildPack"):
-        return  # these are not judged any further
+    if name == "NixBuildPack":
+        yield from everything()
     names = "environment.yml environment.yaml requirements.txt requirements3.txt apt.txt runtime.txt"
     yield from map(pack.binder_path, names.split())
     yield from read_by_conda(pack)
+    yield from {"RBuildPack": read_by_r, "JuliaProjectTomlBuildPack": read_by_julia}.get(name, read_by_pipenv)(pack)
     yield from read_by_python(f"{pack.get_preassemble_scripts()} {pack.get_assemble_scripts()}", pack)
     for path in [*pack.get_post_build_scripts(), (pack.get_start_script() or "").removeprefix("${REPO_DIR}/")]:
         if path:
@@ -116,8 +142,55 @@ def read_by_conda(pack: Any) -> Iterator[str]:
         for dependency in pack.environment_yaml.get("dependencies") or []:
             lines = dependency.get("pip") or [] if isinstance(dependency, dict) else []
             yield from read_by_pip([lines] if isinstance(lines, str) else lines, Path(conda).parent)
-            if isinstance(dependency, str) and re.match(r"[./~]|.*\.(conda|bz2)$", dependency):
+            if (
+                isinstance(dependency, str)
+                and re.match(r"[./~]|.*\.(conda|bz2)$", dependency)
+                and os.path.lexists(dependency)
+            ):
                 yield from everything()
+
+
+# Functions of R that install what has this name, or a vector of names.
+R_CALLS = {"install.packages", "install_github", "install_version", "install", "library", "options", "c"}
+
+
+def read_by_r(pack: Any) -> Iterator[str]:
+    if "install_local" in str(pack.get_assemble_scripts()):
+        yield from everything()
+    path = pack.binder_path("install.R")
+    if path in pack.get_preassemble_script_files():
+        yield path
+        code = re.sub(r"#.*", "", Path(path).read_text())
+        strings = [a or b for a, b in re.findall(r"\"([^\"]*)\"|'([^']*)'", code)]
+        if set(re.findall(r"([\w.]+)\s*\(", code)) - R_CALLS or any(map(os.path.lexists, strings)):
+            yield from everything()
+
+
+def read_by_julia(pack: Any) -> Iterator[str]:
+    folder = Path(pack.binder_path(""))
+    for path in sorted(folder.glob("*.toml")):
+        if re.fullmatch(r"(Julia)?(Project|Manifest.*|LocalPreferences)\.toml", path.name):
+            yield os.path.normpath(path)
+            table = tomllib.loads(path.read_text())
+            if "name" in table or any(os.path.lexists(folder / text) for text in strings_of(table)):
+                yield from everything()
+
+
+def read_by_pipenv(pack: Any) -> Iterator[str]:
+    for path in (pack.binder_path("Pipfile"), pack.binder_path("Pipfile.lock")):
+        if Path(path).is_file():
+            yield path
+            table = yaml.safe_load(Path(path).read_text()) if "lock" in path else tomllib.loads(Path(path).read_text())
+            if any(os.path.lexists(Path(path).parent / text) for text in strings_of(table)):
+                yield from everything()
+
+
+def strings_of(table: Any) -> Iterator[str]:
+    for value in table.values() if isinstance(table, dict) else table:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict | list):
+            yield from strings_of(value)
 
 
 def read_by_python(scripts: str, pack: Any) -> Iterator[str]:
@@ -141,12 +214,29 @@ def read_by_pip(lines: list[str], folder: Path, seen: tuple[str, ...] = ()) -> I
                 text = Path(path).read_text().replace("\\\n", "")
                 yield from read_by_pip(text.splitlines(), Path(path).parent, (*seen, path))
         elif is_local_pip_requirement(line) and not included:
-            yield from everything()
+            named = re.fullmatch(r"\s*(?:-e\s)?\s*([\w./-]+)\s*", line)
+            if not named or os.path.lexists(named[1]):  # of what is not there, nothing is read
+                yield from everything()
 
 
 # Commands that read what they name and nothing else; pip, conda and jupyter where no word is the path of a folder.
-KNOWN = {"pip", "pip3", "conda", "mamba", "jupyter", "apt-get", "git", "echo", "export", "mkdir", "rm", "cp", "mv"}
-KNOWN |= {"wget", "curl", "chmod", "touch", "ls", "true", ":", "set"}
+KNOWN = {
+    "pip",
+    "pip3",
+    "conda",
+    "mamba",
+    "jupyter",
+    "apt-get",
+    "git",
+    "export",
+    "cp",
+    "mv",
+    "wget",
+    "curl",
+    "ls",
+    "set",
+}
+NOTHING = {"echo", "mkdir", "rm", "chmod", "touch", "true", ":"}  # they read no file, whatever they name
 
 
 def read_by_shell(text: str) -> Iterator[str]:
@@ -174,7 +264,7 @@ def read_by_shell(text: str) -> Iterator[str]:
                 yield from everything()
             elif node.kind == "command":
                 words = [part.word for part in node.parts if part.kind == "word"]
-                if words == ["exec", "$@"]:  # the server, at the end of start
+                if words == ["exec", "$@"] or (words[:1] and words[0] in NOTHING):  # the server, at the end of start
                     continue
                 if words and words[0] not in KNOWN:
                     yield from everything()
@@ -195,16 +285,31 @@ def nodes(tree: Any) -> Iterator[Any]:
 def named_by(command: str, words: list[str]) -> Iterator[str]:
     for number, word in enumerate(words):
         local = "://" not in word.replace("file://", "")
-        if command != "echo" and local and re.search(r"[$`*?]|(^|/)\.\.(/|$)|^\./?$|^~(/?$|\w)|file:", word):
+        if local and re.search(r"[$`*?]|(^|/)\.\.(/|$)|^\./?$|^~(/?$|\w)|file:", word):
             yield from everything()
         for part in {word, word.removeprefix("~/"), *re.split("[=@:]", word)}:
             path = os.path.normpath(part)
             if part and not path.startswith(("/", "..")) and os.path.lexists(path):
                 yield from everything(path) if Path(path).is_dir() else [path]
-                if command == "pip" and words[number - 1] in ("-r", "-c"):
+                if command == "pip" and number and re.fullmatch(r"-\w*[rc]|--(req|con)\w*", words[number - 1]):
                     yield from read_by_pip(Path(path).read_text().splitlines(), Path())
                 elif command in ("jupyter", "git", "assignment") or (command == "pip" and "/" in word):
                     yield from everything()
+
+
+@pytest.mark.parametrize(
+    ("files", "pack", "in_dockerfile"),
+    [
+        ({"runtime.txt": "r-4.3-2024-11-05", "install.R": 'library("x")'}, "RBuildPack", "2024-11-05T00"),
+        ({"DESCRIPTION": "Package: x"}, "RBuildPack", "install_local"),
+        ({"Project.toml": "[compat]\njulia = '~1.10'"}, "JuliaProjectTomlBuildPack", "1.10.9"),
+        ({"REQUIRE": "PyPlot"}, "JuliaRequireBuildPack", "FROM"),
+    ],
+)
+def test_the_dockerfile_of_r_and_julia_is_rendered(files: Files, pack: str, in_dockerfile: str) -> None:
+    made = build(files)
+    assert made.pack == pack
+    assert in_dockerfile in made.dockerfile
 
 
 def is_judged(pair_name: str) -> bool:
@@ -226,7 +331,13 @@ def changed(pair_name: str) -> dict[str, str]:
 # Any history
 
 TEXTS: dict[str, list[str | None]] = {
-    "environment.yml": [None, "dependencies: [numpy]", "dependencies: [scipy, pip: [-r r.txt]]", "dependencies: [./x]"],
+    "environment.yml": [
+        None,
+        "dependencies: [numpy]",
+        "dependencies: [scipy, pip: [-r r.txt]]",
+        "dependencies: [./x]",
+        "dependencies: [./src]",
+    ],
     "requirements.txt": [None, *NARROW_REQUIREMENTS[:9], "-r r.txt", *BROAD_REQUIREMENTS[:9]],
     "r.txt": [None, "numpy", "-e .", "-r data.csv"],
     "postBuild": [None, *NARROW_SCRIPTS, *BROAD_SCRIPTS, "pip install -r r.txt", "cp data.csv /tmp", "cp -r src /tmp"],
@@ -234,6 +345,17 @@ TEXTS: dict[str, list[str | None]] = {
     "Dockerfile": [None, None, None, "FROM x\nRUN pip install y\n", "FROM x\nCOPY . .\n"],
     "setup.py": [None, None, "x"],
     ".condarc": [None, "channels: [x]", "channels: [y]"],
+    "runtime.txt": [None, None, None, "r-4.4-2024-11-01", "r-4.3-2024-10-01", "python-3.11"],
+    "install.R": [
+        None,
+        'install.packages("x")',
+        'install.packages(c("x", "y"))',
+        'source("src/pkg.py")',
+        "devtools::install()",
+    ],
+    "DESCRIPTION": [None, None, None, None, "Package: x"],
+    "Project.toml": [None, None, None, "[deps]\nA = '1'\n", "[compat]\njulia = '1.9'\n", "name = 'X'\n"],
+    "REQUIRE": [None, None, None, None, "PyPlot"],
     "data.csv": ["1", "2", "numpy"],
     "src/pkg.py": ["1", "2"],
     "index.md": ["1", "2"],
@@ -272,46 +394,43 @@ def test_a_commit_that_is_launched_for_another_one_has_the_same_environment(hist
 
 WORD = st.text("ab~/.-=:@#,'\"[]$*? ", min_size=1, max_size=6)
 COMMAND = st.lists(
-    WORD | st.sampled_from(["pip", "#", " # ", "2>&1", "\\\n", ">a", "a'b'\"c\"", "x>y"]), max_size=6
-).map(lambda words: " ".join(["f", *words]))
-SCRIPTS = st.lists(st.tuples(COMMAND, st.sampled_from([";", "\n", " ;\n"])), min_size=1, max_size=3).map(
-    lambda parts: "".join(map("".join, parts))
-)
+    WORD | st.sampled_from(["#", " # ", "2>&1", "\\\n", ">a", ">/dev/null", "a'b'\"c\"", "x>y", "'a b'", "A=b"]),
+    max_size=6,
+).map(lambda words: " ".join(["pip install", *words]))
+SCRIPTS = st.lists(
+    st.tuples(COMMAND, st.sampled_from([";", "\n", " ;\n", "&&", "|", "||"])), min_size=1, max_size=3
+).map(lambda parts: "".join(map("".join, parts)))
 
 
-def words_of_bash(text: str) -> list[list[str]] | None:
-    """The arguments of each call of f, as bash itself makes them of a script; None if it is no script for it."""
+def words_of_bash(text: str) -> list[str] | None:
+    """The arguments of all calls of pip, as bash itself makes them of a script; None if it is no script for it."""
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory, "log")
         Path(directory, "empty").mkdir()
-        f = f"f() {{ printf '%s\\0' \"$@\" $'\\n' >> {log}; }}\n"
-        command = ["bash", "--noprofile", "--norc", "-c", f + text]
+        pip = f"pip() {{ printf '%s\\0' \"$@\" >> {log}; }}\n"
+        command = ["bash", "--noprofile", "--norc", "-c", pip + text]
         done = subprocess.run(command, cwd=f"{directory}/empty", env={"HOME": "~"}, capture_output=True, check=False)
         if b"syntax error" in done.stderr or b"unexpected EOF" in done.stderr:
             return None
-        calls = log.read_text().split("\n\0")[:-1] if log.exists() else []
-    return [call.split("\0")[:-1] for call in calls]
+        return log.read_text().split("\0")[:-1] if log.exists() else []
 
 
 @given(SCRIPTS)
 @settings(max_examples=300, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-@example("f a#b '#' \"x\"#y # z\n")
-@example("f a=b c 2>d e>f \\\n g;f")
-@example("f '\" ':\n")
-@example("f # \\\n >a;")
-def test_the_words_of_a_script_that_is_understood_are_those_that_a_shell_has(text: str) -> None:
+@example("pip install a#b '#' \"x\" # z\n")
+@example("pip install 'a b' 2>&1 \\\n g;pip install f")
+@example("pip install '\" ':\n")
+@example("pip install # \\\n >a;")
+@example("pip install x=~/a ~/b y='c d'\n")
+def test_each_word_that_a_shell_passes_on_in_a_script_that_is_understood_is_looked_up(text: str) -> None:
     try:
-        commands = _commands(text)
-    except NotUnderstood:
+        looked_up = _words(_shell_script(text))
+    except _Broad:
         return
-    for words in commands:
-        while "\n>" in words:
-            at = words.index("\n>")
-            del words[at : at + 2]
-    expected = words_of_bash(text)
-    assert expected in (None, [words[1:] for words in commands if words[:1] == ["f"]])
+    passed = {part.strip().removeprefix("~/") for word in words_of_bash(text) or [] for part in _SEPARATORS.split(word)}
+    assert passed - {"install", ""} <= looked_up
 
 
 def test_the_shell_is_asked() -> None:
-    assert words_of_bash("f pip install 'a b' > x && f y # z\n") == [["pip", "install", "a b"], ["y"]]
-    assert words_of_bash("f (") is None
+    assert words_of_bash("pip install 'a b' > x && pip y # z\n") == ["install", "a b", "y"]
+    assert words_of_bash("pip (") is None

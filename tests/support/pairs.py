@@ -58,19 +58,17 @@ NARROW_REQUIREMENTS = each(
     "--index-url https://x.org/simple | -i https://x.org/simple | --extra-index-url=https://x.org/",
     "numpy\r\nscipy\r\n",
     "-f https://x.org/wheels/ | --find-links=https://x.org/wheels/ | -r https://x.org/r.txt | numpy\n\n\nscipy",
+    "ruamel.yaml | numpy  # as in src | --oops | numpy scipy | --use-feature=x | a/b | a # it's ./x",
 )
 BROAD_REQUIREMENTS = each(
-    ". | ./ | .. | ./pkg | ../pkg | src/ | src/pkg | /abs/pkg | .[dev] | ./src[dev]>=1 | ${HERE}/pkg | ~/src",
+    ". | ./ | .. | ../pkg | src/ | src/pkg | /abs/pkg | .[dev] | ./src[dev]>=1 | ${HERE}/pkg | ~/src | -r src/x/..",
     "-e . | -e. | -e ./src | -e src | -e src[dev] | --editable . | --editable=./src |   -e .  # here | -e \\\n  .",
-    "# c \\\n-e . | numpy\n-e .\n | numpy\r\n-e .\r\n | \ufeff-e . | ./src --config-settings a=b | -r . | -r gone.txt",
+    "# c \\\n-e . | numpy\n-e .\n | numpy\r\n-e .\r\n | \ufeff-e . | ./src --config-settings a=b | -r . | -r src",
     "./src ; python_version > '3' | file:src | file:./src | file:///srv/src | src @ file:src | src@file:src",
     "src @ ./src",
     "-e file:src | -e git+file:///srv/src | git+file:src | git://../src | --index-url file:///srv",
-    "--extra-index-url=./simple | wheels/x.whl | x-1.0-py3-none-any.whl | x-1.0.tar.gz | x.zip | x.tar.bz2",
-    "x.whl[dev]",
-    "file\\\n:src | -f wheels/ | -f./wheels | --find-links ./wheels | --find-links=wheels | a\0b | --oops",
-    "numpy scipy",
-    "-r ../requirements.txt | -r src/../requirements.txt | --use-feature=x | $PKG",
+    "--extra-index-url=./data | file\\\n:src | -f data/ | -f./data | --find-links ./data | --find-links=data | a\0b",
+    "-r ../requirements.txt | -r src/../requirements.txt | $PKG | a\\b | -e 'src' | numpy @ src",
 )
 for text in NARROW_REQUIREMENTS:
     narrow(f"requirements.txt {text!r}", {"requirements.txt": text})
@@ -78,8 +76,35 @@ for text in BROAD_REQUIREMENTS:
     broad(f"requirements.txt {text!r}", {"requirements.txt": text})
 for text in each("numpy | numpy[x]>=2 | git+https://github.com/org/pkg"):
     narrow(f"pip in environment.yml {text!r}", {"environment.yml": f"dependencies:\n- python\n- pip:\n  - {text}\n"})
-for text in each("-e . | ./src | '.' | src/ | x.whl | -r gone.txt"):
+for text in each("-e . | ./src | '.' | src/ | -r src"):
     broad(f"pip in environment.yml {text!r}", {"environment.yml": f"dependencies:\n- python\n- pip:\n  - {text}\n"})
+
+# Something that is named and not there. It counts, so that a commit which adds it is built.
+GONE = {
+    "x.whl": "x.whl",
+    "x.whl[dev]": "x.whl",
+    "wheels/x-1.0-py3-none-any.whl": "wheels/x-1.0-py3-none-any.whl",
+    "./x-1.0.tar.gz": "x-1.0.tar.gz",
+    "x.tar.bz2": "x.tar.bz2",
+    "-f wheels/": "wheels/x.whl",
+    "-f./wheels": "wheels/x.whl",
+    "--find-links=wheels": "wheels/x.whl",
+    "-r gone.txt": "gone.txt",
+    "--requirement gone.txt": "gone.txt",
+    "-c gone.txt": "gone.txt",
+    "./pkg": "pkg/setup.py",
+    "-e pkg/": "pkg/setup.py",
+}
+for text, gone in GONE.items():
+    commands = {"postBuild": f"pip install {text}\n"} if "[" not in text else {}
+    for name, text_of in {
+        "requirements.txt": text,
+        "environment.yml": f"dependencies:\n- pip:\n  - {text}\n",
+        **commands,
+    }.items():
+        narrow(f"{name}, not there: {text}", {name: text_of})
+        pair(f"{name}, not there and added: {text}", {name: text_of}, {gone: ""}, "new")
+        pair(f"{name}, there and deleted: {text}", {name: text_of, gone: ""}, {gone: None}, "new")
 
 INCLUDES = {
     "-r more.txt": "more.txt",
@@ -116,26 +141,28 @@ CONDA = {
     "pip of none": "dependencies:\n- pip\n- pip:\n",
     "pip as text": "dependencies:\n- pip: numpy\n",
     "aliases": "x: &x numpy\ndependencies: [*x]\n",
+    "no mapping": "- a\n",
+    "no YAML": "a: [\n",
+    "odd": "dependencies: 5\n",
+    "the name of a folder": "name: data\ndependencies:\n- src\n",
+    "exported": "name: x\ndependencies:\n- numpy=2.0=py312_0\nprefix: /opt/conda/envs/x\n",
+    "a comment": "dependencies:\n# as in src/pkg\n- numpy  # as in src\n",
+    "a label": "channels: [pyviz/label/dev]\ndependencies: [x]\n",
 }
 for name, text in CONDA.items():
     narrow(f"environment.yml, {name}", {"environment.yml": text})
     narrow(f"environment.yaml in binder, {name}", {"binder/environment.yaml": text})
 CONDA = {
-    "no mapping": "- a\n",
-    "no YAML": "a: [\n",
-    "odd": "dependencies: 5\n",
-    "a file": "dependencies:\n- ./x.conda\n",
-    "an archive": "dependencies:\n- pkgs/x.tar.bz2\n",
-    "a channel": "channels: [./channel]\ndependencies: [x]\n",
+    "a folder": "dependencies:\n- ./data\n",
+    "a channel": "channels: [./data]\ndependencies: [x]\n",
+    "a channel with an escape": 'channels: ["\\x2e/data"]\ndependencies: [x]\n',
+    "a channel after another": "channels: [https://x.org/conda,./data]\ndependencies: [x]\n",
+    "a folder on a line of its own": "dependencies:\n- pip:\n  - --find-links\n    data\n",
+    "a variable": "dependencies: [x]\nvariables:\n  PYTHONPATH: src\n",
     "a channel's file": "channels: ['file:///home/jovyan/channel']\n",
     "two pips": "dependencies:\n- pip:\n  - a\n- pip:\n  - -e .\n",
     "an option as text": "dependencies:\n- pip: -e .\n",
-    "another mapping": "dependencies:\n- npm: [x]\n",
-    "an odd pip": "dependencies:\n- pip: {a: b}\n",
-    "nested aliases": "\n".join(
-        ["l0: &l0 [x]", *(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 20))]
-    )
-    + "\ndependencies:\n- pip: *l19\n",
+    "an alias": "x: &x ./src\ndependencies:\n- pip: [*x]\n",
 }
 for name, text in CONDA.items():
     broad(f"environment.yml, {name}", {"environment.yml": text})
@@ -158,7 +185,7 @@ broad("a package, dotted", {"pyproject.toml": "project.name = 'x'\n[build-system
 narrow("a pyproject of tools", {"pyproject.toml": "[tool.ruff]\n", "requirements.txt": "numpy"})
 narrow("a pyproject with a Python alone", {"pyproject.toml": "[project]\nrequires-python = '>=3.12'\n"})
 narrow("setup.py beside binder", {"binder/requirements.txt": "numpy", "setup.py": "", "DESCRIPTION": ""})
-narrow("setup.py in binder", {"binder/setup.py": "", "binder/requirements.txt": "numpy"})
+broad("setup.py in binder", {"binder/setup.py": "", "binder/requirements.txt": "numpy"})
 broad("Nix", {"default.nix": "{}"})
 narrow("a Dockerfile", {"Dockerfile": "FROM quay.io/jupyter/base-notebook:2025-01-01\nRUN pip install numpy\n"})
 narrow("a Dockerfile in binder", {"binder/Dockerfile": "FROM x\n", "setup.py": ""})
@@ -170,25 +197,30 @@ broad("a Dockerfile in parts", {"Dockerfile": "FROM x\nONBUILD \\\nCOPY . /x\n"}
 broad("a Dockerfile of another syntax", {"Dockerfile": "# syntax=x/y\nFROM x\n"})
 narrow("Pipfile", {"Pipfile": '[packages]\nnumpy = "*"\nx = {git = "https://github.com/org/x", ref = "main"}\n'})
 broad("Pipfile, path", {"Pipfile": '[packages]\nx = {path = "src", editable = true}\n'})
-broad("Pipfile, a quoted path", {"Pipfile": '[packages.x]\n"path" = "pkg"\n'})
-broad("Pipfile, a file", {"Pipfile": '[packages]\nx = {file = "x.whl"}\n'})
+broad("Pipfile, a quoted path", {"Pipfile": '[packages.x]\n"path" = "src"\n'})
+broad("Pipfile, a name with a blank", {"Pipfile": '[packages]\nx = {path = "my src"}\n', "my src/x.py": ""})
+pair("Pipfile, a file", {"Pipfile": '[packages]\nx = {file = "x.whl"}\n', "x.whl": "1"}, {"x.whl": "2"}, "new")
 narrow("Pipfile.lock", {"Pipfile.lock": '{"default": {"numpy": {"version": "==2.0"}}}'})
 broad("Pipfile.lock, path", {"Pipfile.lock": '{"default": {"x": {"editable": true, "path": "."}}}'})
 narrow("Project.toml", {"Project.toml": '[deps]\nDataFrames = "a93c"\n[compat]\njulia = "1.10"\n', "Manifest.toml": ""})
 broad("Project.toml of a package", {"Project.toml": 'name = "X"\nuuid = "1"\n'})
-broad("Project.toml with a source", {"Project.toml": '[deps]\nX = "1"\n[sources]\nX = {url = "X"}\n'})
+broad("Project.toml with a source", {"Project.toml": '[deps]\nX = "1"\n[sources]\nX = {url = "src"}\n'})
 narrow("Manifest.toml", {"Manifest.toml": '[[deps.X]]\nuuid = "1"\nversion = "1.0"\n', "Project.toml": "[deps]\n"})
 broad("Manifest.toml with a path", {"Manifest.toml": '[[deps.X]]\npath = "../X"\n', "Project.toml": "[deps]\n"})
-broad("Manifest of a version", {"Manifest-v1.12.toml": '[[deps.X]]\npath = "X"\n', "Project.toml": "[deps]\n"})
+broad("Manifest of a version", {"Manifest-v1.12.toml": '[[deps.X]]\npath = "src"\n', "Project.toml": "[deps]\n"})
 broad("Manifest with a repository", {"Manifest.toml": '[[deps.X]]\nrepo-url = "../X"\n', "Project.toml": "[deps]\n"})
 for text in each(
     'install.packages("tidyverse") | install.packages(c("a.b", \'c\')) | devtools::install_github("org/repo@main")',
     'install.packages("x", repos="https://cran.org") | library(x) | # source("x.R")',
     'remotes::install_version("x", "1.0")',
+    'install.packages(c(\n  "a",  # one\n  "b"\n))\n\nlibrary(x); library(y)',
+    'install.packages("x.tar.gz", repos=NULL)',
+    'options(repos = c(CRAN = "https://cran.org"), Ncpus = 4) | BiocManager::install("x")',
 ):
     narrow(f"install.R {text}", {"install.R": text, "runtime.txt": "r-4.4-2025-01-01"})
 for text in each(
-    'source("src/x.R") | install.packages("./x.tar.gz", repos=NULL) | install.packages("x.tar.gz", repos=NULL)',
+    'source("src/x.R") | install.packages("./src", repos=NULL) | install.packages("src", repos=NULL)',
+    'library(x)\nsource("x.R") | f <- library | x(library(y)) | library(x)(y) | library(paste("a"))',
     'devtools::install(".") | devtools::install_local("src") | system("make") | x <- getwd() | install.packages(x$y)',
     'renv::restore() | install.packages(readLines("r.txt")) | remotes::install_deps()',
 ):
@@ -207,14 +239,13 @@ NARROW_SCRIPTS = each(
     "jupyter labextension install @jupyter-widgets/jupyterlab-manager@0.38 --minimize=False | jupyter lab build",
     "jupyter nbextension enable --py widgetsnbextension | jupyter server extension enable x | jupyter lab clean",
     "jupyter serverextension enable --py nbgitpuller --sys-prefix | jupyter contrib nbextension install --user",
-    "echo 'all of . and $HOME' | echo hello > /tmp/log | echo x >> notes.txt | mkdir -p ~/.jupyter | rm -rf /tmp/x",
+    "echo 'all of . and $HOME' | echo hello > /dev/null | mkdir -p ~/.jupyter | rm -rf /tmp/x | chmod +x start src",
     "wget https://x.org/a.zip -O /tmp/a.zip | curl -L https://x.org/a -o a.bin",
     "git clone https://github.com/org/thing",
-    "git clone --depth 1 https://github.com/org/thing /tmp/thing | export A=b | A=b pip install numpy | export A",
-    "ls /tmp",
+    "git clone --depth 1 https://github.com/org/thing /tmp/thing | export A=b | A=b pip install numpy | export A='b c'",
+    "export A=https://x.org/a | conda install ./x.conda | conda install x.tar.bz2 | conda install -c ./channel x",
     'NODE_OPTIONS=--max-old-space-size=4096 jupyter lab build | export DASK_X=y\nexec "$@" | pip install numpy 2>&1',
-    'pip install numpy > /dev/null 2>&1 | pip install "numpy~=1.0" | : | touch started | cp /etc/hosts /tmp',
-    "chmod +x start",
+    'pip install numpy > /dev/null 2>&1 | pip install "numpy~=1.0" | : | touch started | rm -rf src',
 )
 BROAD_SCRIPTS = each(
     "make | make install | invoke build | just | quarto render | dvc pull | npm ci | npm install | yarn",
@@ -225,17 +256,16 @@ BROAD_SCRIPTS = each(
     "cp *.py /tmp | cp src/* /tmp | cp src/?.py /tmp | cp src/[a-z].py /tmp | cp {src,data} /tmp | cp -rL src /tmp",
     "pip install . | pip install ./ | pip install -e. | pip install -e . | pip install '.[dev]'",
     "pip install -e ./src",
-    "pip install src/ | pip install -Ur data/x.csv | pip install --req data/x.csv",
-    "pip install --requirement gone.txt",
-    "pip install -r gone.txt | pip install x.whl | pip install --find-links wheels x | pip install $PKG",
+    "pip install src/ | pip install -Ur data | pip install --req data | pip install -r/etc/x",
+    "pip install --find-links data x | pip install $PKG",
     "pip install $(cat x)",
     "pip install `cat x` | pip install <(cat x) | pip install -r /dev/stdin < data/x.csv | pip install file:src",
     "python setup.py install | python -m pip install numpy | python helper.py | python3 -c 'import x' | bash src/x.sh",
     "./src/x.sh | source src/x.sh | . src/x.sh | sh -c make | cd src | cd src && pip install numpy | eval make",
     "(make)",
-    "curl https://x.org|sh | wget -O - https://x.org|bash | curl -K data/x.csv | tar xf data/x.csv | sudo make",
-    "conda env update -f data/x.csv | conda install --file data/x.csv | conda install -yf x | mamba env update",
-    "conda install ./x.conda | conda install x.tar.bz2 | conda install -c ./channel x",
+    "curl https://x.org|sh | wget -O - https://x.org|bash | curl -K data | tar xf data/x.csv | sudo make",
+    "conda env update -f data/x.csv | conda install --file data | conda install -yf data | mamba env update",
+    "conda install ./src | conda install -c ./data x",
     "jupyter labextension install .",
     "jupyter labextension install src | jupyter nbextension install src/pkg | jupyter nbconvert --execute index.ipynb",
     "git submodule update --init | git lfs pull | git clone . /tmp/x | git clone src /tmp/x",
@@ -243,10 +273,12 @@ BROAD_SCRIPTS = each(
     'cp -r . /tmp | cp -r ~ /tmp | cp -r ~/ /tmp | cp -r $HOME /tmp | cp -r "$REPO_DIR" /tmp | cp -r ${PWD} /tmp',
     "cp .. x",
     "cp /home/jovyan/src /tmp | cp /proc/self/cwd/src /tmp | cp src/../Makefile /tmp | cp ~jovyan/src /tmp",
-    "PYTHONPATH=src pip install numpy | export PYTHONPATH=src | export PYTHONPATH= | export PATH=$PATH:src",
+    "PYTHONPATH=src pip install numpy | export PYTHONPATH=src | export PATH=$PATH:src",
     "A=. pip install x",
     "if [ -f src ]; then pip install x; fi | [ -f x ] && make | x() { make; } | pip install numpy & | alias pip=make",
     "cp src/pip ~/.local/bin/pip | unzip data/x.csv | cp data/x.csv ~/.condarc | echo x > ~/.config/pip/pip.conf",
+    "cp data/x.csv /tmp | mv data x | echo x >> notes.txt | echo -e . > /tmp/r.txt; pip install -r /tmp/r.txt | ls",
+    "PYTHONPATH=/tmp: pip install x | export PYTHONPATH=:/tmp | pip install ~+ | pip install 's'rc | pip install s'rc'",
     "cat <<EOF > requirements.txt | pip install numpy\r\n",
     "#!/usr/bin/env python\nimport x",
     '#!/bin/bash\nmake | echo `make` | echo $(make) | echo "$(make)" | wget -i file:///home | pip install a\\ b',
@@ -258,27 +290,29 @@ for script in ("postBuild", "binder/start"):
     for text in BROAD_SCRIPTS:
         broad(f"{script} {text!r}", {script: text})
 USES = {
-    "cp data/x.csv ~/.jupyter/": "data/x.csv",
-    "cp -r data ~/.jupyter/": "data/y/z",
-    "cp ~/data/x.csv ./data/y /tmp": "data/x.csv",
-    "chmod +x data/x.csv": "data/x.csv",
     "curl -d @data/x.csv https://x.org": "data/x.csv",
     "curl --data=data/x.csv https://x.org": "data/x.csv",
     "wget --post-file=data/x.csv https://x.org": "data/x.csv",
     "wget -Fdata/x.csv https://x.org": "data/x.csv",
-    "mv data/x.csv x": "data/x.csv",
-    "echo x >> data/x.csv": "data/x.csv",
-    "pip install --no-index": "pip.conf.d/x",
+    "curl -K data/x.csv": "data/x.csv",
+    "pip install -Ur data/x.csv": "data/x.csv",
+    "pip install --req data/x.csv": "data/x.csv",
+    "conda install --file data/x.csv": "data/x.csv",
+    "conda install -yf ~/data/x.csv": "data/x.csv",
+    "mkdir -p data/x.csv": "",
+    "echo data/x.csv": "",
+    "chmod +x data/x.csv": "",
 }
 for text, used in USES.items():
-    expected = "old" if used == "pip.conf.d/x" else "new"
-    pair(f"a file that is named: {text}", {"postBuild": text}, {used: "2"}, expected)
+    pair(f"a file that is named: {text}", {"postBuild": text}, {"data/x.csv": "2"}, "new" if used else "old")
     pair(f"another file: {text}", {"postBuild": text}, {"src/pkg/__init__.py": "2"}, "old")
-pair("what was not there when it was named", {"postBuild": "cp extra.txt /tmp || true"}, {"extra.txt": "1"}, "new")
+    if used:
+        broad(f"a file that names a folder: {text}", {"postBuild": text, used: "./src"})
+pair("what was not there when it was named", {"postBuild": "wget -i extra.txt || true"}, {"extra.txt": "1"}, "new")
 pair(
     "a folder of a command's argument appears", {"postBuild": "jupyter labextension install ext"}, {"ext/a": "1"}, "new"
 )
-pair("a folder of a package's name", {"postBuild": "pip install dask", "dask/a": "1"}, {"dask/a": "2"}, "new")
+broad("a folder of a package's name", {"postBuild": "pip install dask", "dask/a": "1"})
 INCLUDED = {"postBuild": "pip install -r deps/r.txt\n", "deps/r.txt": "numpy"}
 narrow("an include of a script", INCLUDED)
 pair("an include of a script, changed", INCLUDED, {"deps/r.txt": "scipy"}, "new")
@@ -286,6 +320,7 @@ broad("an include of a script, of a path", {**INCLUDED, "deps/r.txt": "-e ."})
 broad(
     "an include that the script wrote", {**INCLUDED, "postBuild": "cp data/x.csv deps/r.txt\npip install -r deps/r.txt"}
 )
+broad("a file that is included and run", {"requirements.txt": "-r postBuild", "postBuild": "make"})
 broad("an include that the script added to", {**INCLUDED, "postBuild": "echo -e . >> r.txt\npip install -r deps/r.txt"})
 broad("commands of the repository's own", {"postBuild": "pip install numpy", ".local/bin/pip": "make"})
 narrow("what lies in binder and is not used", {"binder/postBuild": "echo x", "binder/go.sh": "make"})
@@ -298,9 +333,9 @@ for name in each(
     ".python-version | .gitattributes | .gitmodules | .pip/pip.conf | .config/pip/pip.conf | .dockerignore | .profile",
     "jupyter_server_config.py | jupyter_notebook_config.py | ipython_config.py | .hidden",
 ):
-    pair(f"{name} changes", {"environment.yml": "", name: "x"}, {name: "y"}, "new")
-    pair(f"{name} appears", {"environment.yml": ""}, {name: "y"}, "new")
-    pair(f"{name} stays", {"environment.yml": "", name: "x"}, {"data/x.csv": "2"}, "old")
+    pair(f"{name} changes", {"environment.yml": "", name: "# x"}, {name: "# y"}, "new")
+    pair(f"{name} appears", {"environment.yml": ""}, {name: "# y"}, "new")
+    pair(f"{name} stays", {"environment.yml": "", name: "# x"}, {"data/x.csv": "2"}, "old")
 for name in each(
     ".gitignore | .github/workflows/x.yml | .pre-commit-config.yaml | .readthedocs.yml | .vscode/x.json",
     ".editorconfig",
@@ -310,8 +345,12 @@ for name in each(
     pair(f"{name} is none of it", {"environment.yml": "", name: "x"}, {name: "y"}, "old")
 broad("R's profile that reads others", {"environment.yml": "", ".Rprofile": 'source("renv/activate.R")'})
 broad("a profile that reads others", {"environment.yml": "", ".bash_profile": ". ./src/env.sh"})
-broad("a channel of the repository", {"environment.yml": "", ".condarc": "channels: [./channel]"})
-broad("wheels of the repository", {"requirements.txt": "x", ".config/pip/pip.conf": "[install]\nfind-links = wheels"})
+broad("a profile that calls others", {"environment.yml": "", ".profile": "make"})
+broad("a channel of the repository", {"environment.yml": "", ".condarc": "channels: [./data]"})
+broad("wheels of the repository", {"requirements.txt": "x", ".config/pip/pip.conf": "[install]\nfind-links = data"})
+broad("wheels on a line of their own", {"requirements.txt": "x", ".pip/pip.conf": "[install]\nfind-links =\n  data\n"})
+narrow("settings of R", {"environment.yml": "", ".Rprofile": 'options(repos = "https://cran.org")', ".Renviron": "A=b"})
+narrow("settings of a shell", {"environment.yml": "", ".bash_profile": "export A=b\n"})
 
 # Prose and other files, where all count
 for name in each(
@@ -339,14 +378,21 @@ IN_BINDER = {"binder/environment.yml": f"{LINK}../environment.yml", "environment
 narrow("a link out of binder", IN_BINDER)
 pair("a link out of binder, changed", IN_BINDER, {"environment.yml": "dependencies: [x]"}, "new")
 pair("a link to a link", {**LINKED, "envs/main.yml": f"{LINK}../x.yml", "x.yml": ""}, {"x.yml": "name: x"}, "new")
-narrow("binder as a link", {"deploy/apt.txt": "a", "binder": f"{LINK}deploy"})
+broad("binder as a link", {"deploy/apt.txt": "a", "binder": f"{LINK}deploy"})
 pair("binder as a link, changed", {"deploy/apt.txt": "a", "binder": f"{LINK}deploy"}, {"deploy/apt.txt": "b"}, "new")
-broad("a link to nowhere", {"environment.yml": f"{LINK}gone.yml"})
+LOST = {"environment.yml": f"{LINK}gone.yml"}
+pair("a link to nowhere", LOST, {"data/x.csv": "2"}, "old")
+pair("a link to nowhere, which is there then", LOST, {"gone.yml": "dependencies: []"}, "new")
+broad("a script behind a link", {"postBuild": f"{LINK}src/build", "src/build": "make"})
 broad("a link out of the repository", {"environment.yml": f"{LINK}../x.yml"})
 broad("a link to the root", {"environment.yml": f"{LINK}/etc/x.yml"})
-broad("a link to itself", {"environment.yml": f"{LINK}environment.yml"})
+pair("a link to itself", {"environment.yml": f"{LINK}environment.yml"}, {"data/x.csv": "2"}, "old")
+broad("a link to a folder", {"environment.yml": f"{LINK}data"})
 broad("a link below a link", {"environment.yml": f"{LINK}a/main.yml", "a": f"{LINK}envs", "envs/main.yml": ""})
 broad("binder as a link to nowhere", {"binder": f"{LINK}gone"})
-broad("a link that a script names", {"postBuild": "cp x.csv /tmp", "x.csv": f"{LINK}data/x.csv"})
-broad("a link on the way of a script", {"postBuild": "cp d/x.csv /tmp", "d": f"{LINK}data"})
+NAMED = {"postBuild": "wget -i x.csv", "x.csv": f"{LINK}data/x.csv"}
+pair("a link that a script names", NAMED, {"data/x.csv": "2"}, "new")
+pair("a link that a script names, and something else", NAMED, {"src/pkg/__init__.py": "2"}, "old")
+broad("a link on the way of a script", {"postBuild": "wget -i d/x.csv", "d": f"{LINK}data"})
+broad("a file on the way of a script", {"postBuild": "wget -i Makefile/x.csv"})
 broad("a folder where a file should be", {"environment.yml": "", "start/here.txt": ""})

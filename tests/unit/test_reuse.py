@@ -442,6 +442,14 @@ def test_each_line_of_the_rule_is_shown_both_ways() -> None:
     assert len(PAIRS) > 200
 
 
+def test_files_that_name_each_other_a_thousand_times_make_all_files_count(repo: Repository) -> None:
+    many = {f"r{number}.txt": f"-r r{number + 1}.txt" for number in range(1500)}
+    defined = repo.commit({"requirements.txt": "-r r0.txt", **many})
+    prose = repo.prose()
+    assert reused(repo, prose) == defined
+    assert "; broad" in reuse(repo.path, prose)[1]
+
+
 # What is no history
 
 

@@ -4,9 +4,8 @@ dulwich has a limit for loose objects, but not for those in a pack. There a mega
 memory. So this module first reads the sizes that a pack states (git's documentation, gitformat-pack).
 """
 
+import os
 import zlib
-from pathlib import Path
-from typing import BinaryIO
 
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID, RawObjectID
@@ -32,21 +31,23 @@ class BoundedStore(DiskObjectStore):
             store.loose_object_size_limit, store.delta_base_cache_limit = _MAX_OBJECT, _MAX_CACHE
             for pack in store.packs:
                 if name in pack:
-                    with Path(store.pack_dir, pack.data.filename).open("rb") as file:
-                        _check_size(pack, pack.index.object_offset(name), file)
+                    number = os.open(f"{store.pack_dir}/{pack.data.filename}", os.O_RDONLY | os.O_CLOEXEC)
+                    try:
+                        _check_size(pack, pack.index.object_offset(name), number)
+                    finally:
+                        os.close(number)
         try:
             return super().get_raw(name)
         except zlib.error as error:  # of a loose object
             raise TooLarge from error
 
 
-def _check_size(pack: Pack, offset: int, file: BinaryIO) -> None:
+def _check_size(pack: Pack, offset: int, pack_file: int) -> None:
     """Raise `TooLarge` if an object, with all deltas and their results, takes too much memory."""
     deltas = largest = 0
     length = pack.object_format.oid_length
     for _ in range(_MAX_CHAIN):
-        file.seek(offset)
-        head = file.read(_HEAD)
+        head = os.pread(pack_file, _HEAD, offset)
         kind = head[0] >> 4 & 7
         size, at = _number(head, 0, 4)
         if kind not in (OFS_DELTA, REF_DELTA):

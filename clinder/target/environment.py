@@ -210,14 +210,14 @@ class _Rule:
             self._look_up(word, path, reader if stat.S_ISLNK(mode) else _names)
 
     def _look_up(self, word: str, where: str, reader: Reader) -> None:
-        """Read the file that a word names, if there is one. Raises `_Broad` for a folder, or a place outside."""
+        """Read the list that a word names, if there is one. Raises `_Broad` for another file, a folder, or outside."""
         if re.match(r"/(tmp|dev/null)\b", word) and "/.." not in word:
             return
         beside = os.path.join(os.path.dirname(where), word)  # noqa: PTH118, PTH120  (for includes of pip, and links)
         paths = {path for path in map(os.path.normpath, (word, beside)) if not re.match(r"/|\.\.?(/|$)", path)}
         entries = {path: entry for path in sorted(paths) if (entry := self._note(path))}
         somewhere = not paths or re.match(r"~(?![\d=])|[./]*[^./].*/\.\.", word)
-        if somewhere or any(stat.S_ISDIR(mode) for mode, _ in entries.values()):
+        if somewhere or (reader is _names and not all(map(_LIST.search, entries))):
             raise _Broad(f"{where} uses {word[:80]}")
         for path in entries:
             self._read(path, reader)
@@ -248,6 +248,7 @@ _PROSE = re.compile(
     rb"(?i)\.(md|rst|ipynb|bib|png|jpe?g|gif|svg|webp|ico|cff)$|^(myst\.ya?ml|_toc\.yml|_config\.yml)$"
     rb"|^(licen[cs]e|copying|notice|authors|contributors|changelog)(\.txt)?$"
 )
+_LIST = re.compile(r"\.(txt|in|ya?ml|toml|cfg|ini|conf|json|lock|[ct]sv)$")  # any other file may be a program
 _SEPARATORS = re.compile(r"(?<!\S)-\w|~=|[=@:,;<>|(){}\"'\[\]]")
 # The first word of a line is a package or a key, unless it looks like a path. `name` and `prefix` have no effect.
 _FIRST_WORD = re.compile(r"(?m)^(?:(?:name|prefix):.*|(?:[ \t]*-[ \t]+)?[A-Za-z0-9][\w-]*(?=$|[\s<>=!~;\[(@,]))")

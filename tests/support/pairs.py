@@ -393,6 +393,10 @@ broad("binder as a link to nowhere", {"binder": f"{LINK}gone"})
 NAMED = {"postBuild": "wget -i x.csv", "x.csv": f"{LINK}data/x.csv"}
 pair("a link that a script names", NAMED, {"data/x.csv": "2"}, "new")
 pair("a link that a script names, and something else", NAMED, {"src/pkg/__init__.py": "2"}, "old")
+broad(
+    "a setting that names a program", {"postBuild": "export BASH_ENV=env.sh\npip install numpy", "env.sh": "cat src/*"}
+)
+broad("a list that names a program", {"requirements.txt": "x @ script.py", "script.py": ""})
 broad("a link on the way of a script", {"postBuild": "wget -i d/x.csv", "d": f"{LINK}data"})
 broad("a file on the way of a script", {"postBuild": "wget -i Makefile/x.csv"})
 broad("a folder where a file should be", {"environment.yml": "", "start/here.txt": ""})

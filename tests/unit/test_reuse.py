@@ -601,7 +601,7 @@ def test_what_is_reused_is_an_ancestor_of_the_same_environment_which_it_changed_
     history: list[tuple[list[int], Tree, int]],
 ) -> None:
     # A value of a file is the same text in all of them, so that these are environment.yml's that can be read.
-    text = {"a": "dependencies: []", "b": "dependencies: [x]"}
+    text = {"a": "dependencies: []", "b": "dependencies: [numpy]"}
     with tempfile.TemporaryDirectory() as directory:
         repo = Repository(Path(directory))
         commits = imported(repo, [(p, {n: text[t] for n, t in tree.items()}, date) for p, tree, date in history])

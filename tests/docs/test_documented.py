@@ -115,3 +115,11 @@ def test_pre_commit_has_the_locked_ruff() -> None:
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     lock = (ROOT / "requirements/dev.txt").read_text()
     assert set(re.findall(r"ruff==[\d.]+", hooks)) == set(re.findall(r"^ruff==[\d.]+", lock, re.MULTILINE))
+
+
+def test_every_module_is_in_the_list_of_the_architecture() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## The architecture")[2].partition("\n## ")[0]
+    modules = {path.name for path in (ROOT / "clinder").glob("*.py") if not path.name.startswith("__")}
+    modules |= {f"{path.parent.name}/" for path in (ROOT / "clinder").glob("*/__init__.py")} - {"launch/"}
+    modules |= {f"launch/{path.name}" for path in (ROOT / "clinder/launch").glob("[a-z]*.py")}
+    assert {name for name in modules if f"`{name}`" not in table} == set()

@@ -8,6 +8,7 @@ import or a destructor, Python would print the exception and go on.
 import _thread
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Collection
@@ -30,7 +31,7 @@ _NAMES = (  # some systems do not have all of them
 def ending_signals() -> set[int]:
     """Return the numbers of the signals that end a process by default and that a program can handle."""
     numbers = {int(getattr(signal, name)) for name in _NAMES if hasattr(signal, name)}
-    if hasattr(signal, "SIGRTMIN"):
+    if sys.platform != "darwin":  # which has no real-time signals
         numbers |= set(range(signal.SIGRTMIN, signal.SIGRTMAX + 1))
     return numbers
 

@@ -5,6 +5,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+_PROC = Path("/proc")
+
 
 class Process(NamedTuple):
     """A process. Its start time tells it from a later process with the same number."""
@@ -29,7 +31,7 @@ class Process(NamedTuple):
 def descendants(number: int) -> list[Process]:
     """Return the descendants of a process; an empty list if the system has no /proc."""
     try:
-        everybody = [process for path in Path("/proc").iterdir() if (process := _read(path.name))]
+        everybody = [process for path in _PROC.iterdir() if (process := _read(path.name))]
     except OSError:
         return []
     found, parents = [], {number}
@@ -44,7 +46,7 @@ def _read(number: str) -> Process | None:
         return None
     try:
         # proc_pid_stat(5): number, name in brackets (it may contain any character), state, parent, ..., start time (22)
-        fields = Path("/proc", number, "stat").read_text(errors="replace").rpartition(")")[2].split()
+        fields = (_PROC / number / "stat").read_text(errors="replace").rpartition(")")[2].split()
         return Process(int(number), int(fields[1]), fields[19]) if fields[0] not in "ZX" else None
     except (OSError, ValueError, IndexError):
         return None

@@ -42,6 +42,12 @@ class Ended(NamedTuple):
     is_heard: bool  # its last lines reach a reader, or would
 
     @property
+    def was_interrupted_in_python(self) -> bool:
+        """Whether an interrupt came before the first line of clinder."""
+        shown = self.out + self.err
+        return f'File "{ROOT}/clinder/' not in shown and shown.rstrip().endswith("KeyboardInterrupt")
+
+    @property
     def says_left(self) -> bool:
         """Whether its last lines say that a server may be left."""
         return any(_LEFT.search("\n".join(text.splitlines()[-12:])) for text in (self.out, self.err))
@@ -119,9 +125,7 @@ class Trial:
 
     def _has_traceback(self, ended: Ended) -> bool:
         """Whether it shows one; not Python's own of an interrupt before the first line of clinder."""
-        shown = ended.out + ended.err
-        is_pythons = f'File "{ROOT}/clinder/' not in shown and shown.rstrip().endswith("KeyboardInterrupt")
-        return "Traceback" in shown and not is_pythons
+        return "Traceback" in ended.out + ended.err and not ended.was_interrupted_in_python
 
     def _wait_for(self, each: Signal, process: subprocess.Popen[bytes], since: float, out: Output) -> bool:
         """Wait for the moment of a signal; return whether the process still runs then."""
@@ -221,8 +225,8 @@ class Action(Trial):
         asked = len(self.hub.requests)
         post = self._step("post_entrypoint.py", "post", plan.post_out, plan.post_signals, "")
         # Of a signal before the first line of clinder Python ends.
-        has_begun = len(self.hub.requests) > asked
-        self.expect(post.code == 0 or (post.code < 0 and not has_begun), "the last step failed", post)
+        has_begun = len(self.hub.requests) > asked or not (post.code < 0 or post.was_interrupted_in_python)
+        self.expect(post.code == 0 or not has_begun, "the last step failed", post)
         if post.code == 0:
             self.expect(not self.left() or self.is_told(main) or self.is_told(post), "left after the last step", post)
         return self._faults

@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from clinder._signals import TIME_TO_END, Signals, ending_signals
+from clinder.cli import processes
 from tests.support.pipes import full_pipe
 
 # Of a crash: Python can't handle them, the fault would come again at once.
@@ -147,3 +149,13 @@ def test_the_news_of_a_signal_waits_for_no_reader() -> None:
     assert time.monotonic() - began < 5
     os.close(reader)
     os.close(writer)
+
+
+def test_a_system_without_proc_has_no_descendants_to_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as child:
+        try:
+            assert child.pid in [each.number for each in processes.descendants(os.getpid())]
+            monkeypatch.setattr(processes, "_PROC", tmp_path / "none")  # as on macOS
+            assert processes.descendants(os.getpid()) == []
+        finally:
+            child.kill()

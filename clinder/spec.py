@@ -22,6 +22,10 @@ DEFAULT_HUB = "https://mybinder.org/"
 PUBLIC_HUBS = (DEFAULT_HUB, "https://binder.projectpythia.org/")
 
 
+_HOST = r"[\w-]+(\.[\w-]+)*\.?"
+_IPV6 = r"[\da-f.]*:[\da-f:.]*"  # Python 3.10 itself takes anything between brackets
+
+
 def check_url(url: str, name: str, *, secret: bool = False) -> str:
     """Return a URL with a slash at its end. Raises `UsageError` unless it is a plain http(s) address.
 
@@ -34,7 +38,7 @@ def check_url(url: str, name: str, *, secret: bool = False) -> str:
         valid = bool(
             re.fullmatch(r"[!-~]+", url)
             and parts.scheme in ("http", "https")
-            and re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?|[\da-f:.]+", parts.hostname or "")
+            and re.fullmatch(_IPV6 if "[" in parts.netloc else _HOST, parts.hostname or "")
             and parts.port != 0
             and not re.search(r"[?#\\]", url)
         )

@@ -167,9 +167,7 @@ _REFUSED = (
 _FAULT_OF_HUB = "This is a fault of the hub. Try later or on another hub, or tell its operators."
 LATER = "Try later, with a longer timeout, or on another hub."
 _CORRECT = "The last lines of the build's log are above: correct the repository's environment."
-# For about a minute after a failed build, a hub on Kubernetes answers with that failure again, without the log. A pause
-# is at least half as long as its longest time.
-_BY_CHANCE = Limit(here=2, in_all=3, first_pause=140.0, longest_pause=140.0)
+_BY_CHANCE = Limit(here=2, in_all=3, first_pause=2.0)
 _MINUTES = Limit(first_pause=8.0, longest_pause=180.0, patient=True)
 
 # Words of pip, conda, mamba, apt, git, npm and R about a failed download.

@@ -39,7 +39,9 @@ class ClinderError(Exception):
     """The base class: ``message`` says what happened, ``hint`` what to do about it. The hint may be empty."""
 
     exit_code: ClassVar[int] = 1
-    anchor: str = "output-not-written"  # an error that a hub's answer means has that of its row (launch/verdict.py)
+    # The heading of the entry. The base class itself is raised only when the result can't be written. The error of a
+    # hub's answer has the name of the answer's row (launch/verdict.py).
+    anchor: str = "output-not-written"
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message = strip_ansi(message)

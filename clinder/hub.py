@@ -362,7 +362,7 @@ class _Asking(Generic[_Result]):
         if self._on_event is None:
             return
         place = self.route.here
-        if place.build_token or place.hub_token or event.phase == "ready":
+        if place.build_token or place.hub_token or event.phase == "ready":  # not for most lines of a long log
             tokens = (place.build_token, place.hub_token, event.data.get("token") if event.phase == "ready" else None)
             event = event._replace(message=hide_tokens(event.message, *filter(_is_text, tokens)))
         try:

@@ -104,13 +104,11 @@ def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
             yield b"\n\n" + (last + chunk)[begin + 2 :]
         if chunk.endswith(b"\n\n"):
             size = 0
-            last = b"\n"
         elif (end := (last + chunk).rfind(b"\n\n")) >= 0:
             size = len(chunk) - end - 1
-            last = chunk[-1:]
         else:
             size += len(chunk)
-            last = chunk[-1:] or last
+        last = chunk[-1:] or last
 
 
 def _after_mark(chunks: Iterable[bytes]) -> Iterable[bytes]:

@@ -58,7 +58,7 @@ def modules() -> tuple[Module, ...]:
 def messages(several: tuple[Module, ...] | None = None) -> dict[str, str]:
     """Return each message and the module that it is written in."""
     every = several or modules()
-    kinds = {kind.__name__ for kind in _all_kinds(ClinderError)} | {"Obstacle", "ArgumentTypeError"}
+    kinds = {kind.__name__ for kind in all_kinds()} | {"Obstacle", "ArgumentTypeError"}
     found: dict[str, str] = {}
     for module in every:
         for text, scope in _sources(module, kinds):
@@ -76,11 +76,12 @@ def canonical(text: str) -> str:
     return text if re.search(r"[A-Za-z]{3}", text) else ""
 
 
-def _all_kinds(kind: type[ClinderError]) -> Iterator[type[ClinderError]]:
+def all_kinds(kind: type[ClinderError] = ClinderError) -> Iterator[type[ClinderError]]:
+    """Yield the kinds of clinder's errors."""
     importlib.import_module("clinder.launch.verdict")  # it has kinds of its own
     yield kind
     for each in kind.__subclasses__():
-        yield from _all_kinds(each)
+        yield from all_kinds(each)
 
 
 def _sources(module: Module, kinds: set[str]) -> Iterator[tuple[ast.expr, Function | None]]:

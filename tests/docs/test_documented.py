@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from clinder import ClinderError, Session
+from clinder import Session
 from clinder.cli.arguments import make_parser
 from clinder.cli.use import LOST
 from clinder.errors import __doc__ as tree
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.local import IDLE
 from clinder.spec import DEFAULT_HUB, PROVIDERS
-from tests.docs.blocks import commands, site
+from tests.docs.blocks import commands, sections, site
+from tests.docs.messages import all_kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 CLI = (ROOT / "docs/reference/cli.md").read_text()
@@ -91,11 +92,8 @@ def test_the_tree_of_errors_is_the_same_in_the_documentation() -> None:
 
 
 def test_every_exit_code_is_documented() -> None:
-    def all_of(kind: type[ClinderError]) -> set[int]:
-        return {kind.exit_code}.union(*(all_of(each) for each in kind.__subclasses__()))
-
     codes = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", CLI, re.MULTILINE) for code in row.split(",")}
-    assert codes == all_of(ClinderError) | {LOST, 0, 126, 127, 129, 130, 143}
+    assert codes == {kind.exit_code for kind in all_kinds()} | {LOST, 0, 126, 127, 129, 130, 143}
 
 
 def test_links_between_pages_lead_somewhere() -> None:
@@ -106,9 +104,7 @@ def test_links_between_pages_lead_somewhere() -> None:
             goal = (page.parent / file).resolve() if file else page
             assert goal.exists(), f"{page}: {target}"
             if anchor:
-                headings = re.findall(r"^#+ (.*)$", goal.read_text(), re.MULTILINE)
-                slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-                assert anchor in slugs, f"{page}: {target}"
+                assert anchor in sections(goal.read_text()), f"{page}: {target}"
 
 
 def test_pre_commit_has_the_locked_ruff() -> None:

@@ -9,7 +9,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -47,33 +47,6 @@ def sentences(text: str) -> Iterator[str]:
         yield from re.split(r"(?<=[.!?:])\**\s+", " ".join(part.split()))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_a_sentence_is_short(page: Path) -> None:
-    assert [each for each in sentences(page.read_text()) if len(each.split()) > LONGEST] == []
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_a_page_uses_the_words_of_the_glossary(page: Path) -> None:
-    text = "\n".join(sentences(page.read_text()))
-    found = {word: instead for word, instead in GLOSSARY.items() if re.search(word, text)}
-    assert found == {}, "write what is on the right"
-
-
-def test_a_long_sentence_is_found_wherever_it_stands() -> None:
-    long = "word " * LONGEST + "word."
-    for page in (
-        f"# A\n\nShort. {long} Short.\n",
-        f"| a | {long} |\n",
-        f"- a\n- {long}\n",
-        f"---\nx: y\n---\n{long}\n",
-    ):
-        assert [each for each in sentences(page) if len(each.split()) > LONGEST], page
-    assert not [each for each in sentences(f"```sh\n{long}\n```\n`{long}`") if len(each.split()) > LONGEST]
-
-
-# Docstrings and comments
-
-
 def docstrings(source: str) -> Iterator[str]:
     """Yield the docstrings of a module, without examples, trees and other indented blocks."""
     for node in ast.walk(ast.parse(source)):
@@ -101,16 +74,36 @@ def prose(source: str) -> list[str]:
     return [each for text in texts for each in sentences(text.replace("``", "`"))]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.relative_to(ROOT).as_posix())
-def test_a_sentence_of_a_docstring_or_a_comment_is_short(module: Path) -> None:
-    assert [each for each in prose(module.read_text()) if len(each.split()) > LONGEST] == []
+# Each file, and how its sentences are read.
+FILES: dict[Path, Callable[[str], Iterable[str]]] = {**dict.fromkeys(PAGES, sentences), **dict.fromkeys(MODULES, prose)}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: module.relative_to(ROOT).as_posix())
-def test_docstrings_and_comments_use_the_words_of_the_glossary(module: Path) -> None:
-    text = "\n".join(prose(module.read_text()))
+def too_long(found: Iterable[str]) -> list[str]:
+    return [each for each in found if len(each.split()) > LONGEST]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_a_sentence_is_short(file: Path) -> None:
+    assert too_long(FILES[file](file.read_text())) == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_the_words_of_the_glossary_are_used(file: Path) -> None:
+    text = "\n".join(FILES[file](file.read_text()))
     found = {word: instead for word, instead in GLOSSARY.items() if re.search(word, text)}
     assert found == {}, "write what is on the right"
+
+
+def test_a_long_sentence_is_found_wherever_it_stands() -> None:
+    long = "word " * LONGEST + "word."
+    for page in (
+        f"# A\n\nShort. {long} Short.\n",
+        f"| a | {long} |\n",
+        f"- a\n- {long}\n",
+        f"---\nx: y\n---\n{long}\n",
+    ):
+        assert too_long(sentences(page)), page
+    assert not too_long(sentences(f"```sh\n{long}\n```\n`{long}`"))
 
 
 def test_a_long_sentence_is_found_in_docstrings_and_comments() -> None:
@@ -121,6 +114,6 @@ def test_a_long_sentence_is_found_in_docstrings_and_comments() -> None:
         f"x = 1  # {long}\n",
         f"# {long[:99]}\n# {long[99:]}\nx = 1\n",
     ):
-        assert [each for each in prose(source) if len(each.split()) > LONGEST], source
+        assert too_long(prose(source)), source
     half = "word " * (LONGEST // 2 + 1)
-    assert not [each for each in prose(f"a = 1  # {half}\nb = 2  # {half}\n") if len(each.split()) > LONGEST]
+    assert not too_long(prose(f"a = 1  # {half}\nb = 2  # {half}\n"))

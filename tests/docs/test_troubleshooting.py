@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from clinder.action import _TITLES
-from clinder.errors import TROUBLESHOOTING, ClinderError
+from clinder.errors import TROUBLESHOOTING
 from clinder.launch.verdict import NO_ANSWER, NOT_OPENED, ROWS, UNUSABLE
 from tests.docs.blocks import sections
-from tests.docs.messages import canonical, messages, modules, read
+from tests.docs.messages import all_kinds, canonical, messages, modules, read
 from tests.support.runner import ROOT
 
 PAGE = ROOT / "docs" / "troubleshooting.md"
@@ -24,8 +24,6 @@ TEXT = PAGE.read_text()
 ALL_ROWS = {row.name: row for row in (*ROWS, UNUSABLE, NO_ANSWER, NOT_OPENED)}
 # Raised in a thread of clinder's own, and caught there.
 NEVER_PRINTED = {"Nobody waits for this look any more"}
-
-
 SECTIONS = sections(TEXT)
 
 
@@ -119,12 +117,6 @@ def test_every_entry_below_the_hub_is_a_row_of_the_table() -> None:
 # Addresses
 
 
-def kinds(kind: type[ClinderError] = ClinderError) -> Iterator[type[ClinderError]]:
-    yield kind
-    for each in kind.__subclasses__():
-        yield from kinds(each)
-
-
 def said_anchors() -> Iterator[str]:
     """Yield the anchors that the code writes itself, in a call of more()."""
     for module in modules():
@@ -135,7 +127,7 @@ def said_anchors() -> Iterator[str]:
 
 
 def test_every_anchor_is_a_heading_of_the_page() -> None:
-    anchors = {kind.anchor for kind in kinds()} | {*said_anchors()} | {*ALL_ROWS}
+    anchors = {kind.anchor for kind in all_kinds()} | {*said_anchors()} | {*ALL_ROWS}
     assert {"command-line", "session-lost", "command-not-run", "wrong-input"} <= anchors
     assert anchors - {*SECTIONS} == set()
 

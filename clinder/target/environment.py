@@ -159,7 +159,7 @@ class _Rule:
         self._left = _MAX_SIZE
         try:
             names = ", ".join(self._read_definitions()) or "the default, for no file defines one"
-        except (_Broad, RecursionError) as why:  # of thousands of files that name each other
+        except (_Broad, RecursionError) as why:  # thousands of files may name each other
             self.broad, self.words = True, f"broad, so that all files but prose count: {why}"[:300]
         else:
             self.broad, self.words = False, f"narrow: {names}"[:300]

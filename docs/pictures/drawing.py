@@ -1,9 +1,10 @@
 """Draws the pictures of the documentation, as SVG that looks right on GitHub, on PyPI and on the site of MyST.
 
-- Light and dark are one file, whose style asks for the reader's scheme. PyPI takes the <source> out of a <picture>, and
-  MyST knows no <picture>. A picture has its own paper: it can be read where the page has a scheme of its own, too.
-- A picture is narrow, and its text as large as that of a page: what is 480 wide can still be read on a telephone.
-- Nothing is loaded from elsewhere: none of the three would let it.
+- One file has the light and the dark scheme, and its style asks which one the reader has. Two files in a <picture> do
+  not work: PyPI takes the <source> out of it. A picture has its own background, so it can be read on a page of the
+  other scheme.
+- A picture is narrow, and its text is as large as the text of a page. With 480 pixels it can be read on a telephone.
+- A picture loads nothing from elsewhere, because GitHub and PyPI forbid it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +14,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 SANS = "-apple-system, 'Segoe UI', 'Noto Sans', Helvetica, Arial, sans-serif"
 MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'Liberation Mono', 'DejaVu Sans Mono', monospace"
-# What a class is in the light and in the dark scheme: GitHub's colours.
+# The colours of a class in the light and in the dark scheme. They are GitHub's.
 PAINTS = {
     ".paper": ("fill", "#ffffff", "#0d1117"),
     ".stripe": ("fill", "#f6f8fa", "#151b23"),
@@ -28,7 +29,7 @@ PAINTS = {
 
 
 class Drawing:
-    """A picture that grows downwards; all lengths are in pixels, as long as nobody makes it narrower."""
+    """A picture that is drawn from top to bottom. All lengths are in pixels at its full width."""
 
     def __init__(self, title: str, width: int, font: str) -> None:
         self.width, self.height = width, 0.0
@@ -47,7 +48,7 @@ class Drawing:
         return child
 
     def text(self, text: str, x: float, y: float, size: float, css: str = "ink", **attributes: object) -> None:
-        """Write a line."""
+        """Write a line of text."""
         self.add("text", text, css=css, x=x, y=y, font_size=size, **attributes)
 
     def line(self, path: str, css: str = "edge", **attributes: object) -> None:
@@ -55,7 +56,7 @@ class Drawing:
         self.add("path", css=css, d=path, fill="none", **attributes)
 
     def done(self, height: float) -> str:
-        """Return the picture, which is as high as that."""
+        """Return the picture with this height."""
         self._paper.set("height", _number(height - 1))
         self.root.attrib |= {"width": str(self.width), "height": _number(height)}
         self.root.set("viewBox", f"0 0 {self.width} {_number(height)}")
@@ -87,7 +88,7 @@ class Run(NamedTuple):
 def terminal(title: str, columns: int, lines: int, runs: Iterable[Run]) -> str:
     """Draw a terminal."""
     size, row, edge, bar = 14, 19, 14, 34
-    column = size * 0.6  # of nearly all monospaced fonts; textLength makes it so for the others
+    column = size * 0.6  # the width in nearly all monospaced fonts; textLength sets it in the others
     drawing = Drawing(title, round(columns * column) + 2 * edge, MONO)
     drawing.line(f"M0.5 {bar + 0.5} H{drawing.width - 0.5}")
     for n in range(3):
@@ -102,7 +103,7 @@ def terminal(title: str, columns: int, lines: int, runs: Iterable[Run]) -> str:
 
 
 class Message(NamedTuple):
-    """What one of those in `sequence` says to another; these are their numbers."""
+    """A message in a `sequence`: the numbers of its sender and its receiver, and its text."""
 
     sender: int
     receiver: int
@@ -110,7 +111,7 @@ class Message(NamedTuple):
 
 
 def sequence(title: str, who: Sequence[str], messages: Sequence[Message]) -> str:
-    """Draw who says what to whom, from top to bottom. The text of an arrow stands above it, and may be longer."""
+    """Draw participants and their messages from top to bottom. A text stands above its arrow, and may be wider."""
     drawing, size, side, top, row = Drawing(title, 480, SANS), 15, 58, 56, 48
     step = (drawing.width - 2 * side) / (len(who) - 1)
     x = [side + step * n for n in range(len(who))]
@@ -125,7 +126,7 @@ def sequence(title: str, who: Sequence[str], messages: Sequence[Message]) -> str
         y, gap = top + row * (n + 1) - 6.5, 3 if receiver > sender else -3
         path = f"M{_number(x[sender] + gap)} {y} H{_number(x[receiver] - gap)}"
         drawing.line(path, "arrow", stroke_width=1.5, marker_end="url(#tip)")
-        room = text_width(text, size) / 2 + 10  # that it needs on either side
+        room = text_width(text, size) / 2 + 10  # pixels that the text needs on either side of its middle
         middle = min(max((x[sender] + x[receiver]) / 2, room), drawing.width - room)
         halo = {"stroke_width": 5, "stroke_linejoin": "round", "paint_order": "stroke"}
         drawing.text(text, middle, y - 9, size, "ink halo", text_anchor="middle", **halo)
@@ -133,7 +134,7 @@ def sequence(title: str, who: Sequence[str], messages: Sequence[Message]) -> str
 
 
 def text_width(text: str, size: float) -> float:
-    """Return about how wide a text is; the widest of the usual fonts are meant."""
+    """Return about how wide a text is in the widest of the usual fonts."""
     narrow = sum(character in " fijlrt.,:;'|()[]/!I" for character in text)
     wide = sum(character in "mwMW@%" for character in text)
     return size * (0.37 * narrow + 0.95 * wide + 0.63 * (len(text) - narrow - wide))

@@ -1,7 +1,7 @@
 """Makes the pictures of the documentation: `python docs/pictures/make.py`.
 
-terminal.svg and summary.svg are of real runs: the quickstart on a terminal, and what the Action wrote into the summary
-of a job. life.svg is drawn from the words below. MyST is needed: `npm ci --prefix tests/hub`.
+terminal.svg and summary.svg show real runs: the quickstart on a terminal, and the summary that the Action wrote for a
+job. life.svg is drawn from the words below. MyST is needed: `npm ci --prefix tests/hub`.
 """
 
 import os
@@ -36,7 +36,7 @@ def plain_environment(home: Path) -> dict[str, str]:
 
 
 def terminal(home: Path) -> str:
-    """Type the quickstart's commands on a terminal; return the picture of what stands there then."""
+    """Type the quickstart's commands on a terminal; return the picture of the terminal after that."""
     project = home / "quickstart"
     shutil.copytree(ROOT / "examples" / "quickstart", project, ignore=shutil.ignore_patterns("_build"))
     screen = pyte.Screen(COLUMNS, ROWS)
@@ -59,7 +59,7 @@ def type_on_terminal(command: str, directory: Path, env: dict[str, str]) -> byte
     while select.select([terminal], [], [], 60)[0]:
         try:
             shown += os.read(terminal, 65536)
-        except OSError:  # Linux's way to say that the other end is closed
+        except OSError:  # Linux reports so that the other end is closed
             break
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0, shown
     return shown
@@ -99,7 +99,7 @@ def summary(home: Path) -> str:
         env |= {f"STATE_{name}": value for name, value in state.items()}
         done = subprocess.run([sys.executable, ROOT / "post_entrypoint.py"], env=env, check=True, capture_output=True)
         assert b"Stopped" in done.stdout
-    # The hub has another port and path each time. What is Markdown's own in its URL has a backslash before it.
+    # The hub has another port and path each time. In its URL, Markdown's own characters have a backslash.
     address = "".join(r"\\?" + re.escape(character) for character in hub.url)
     return draw_markdown(re.sub(address, "https://hub.example.org/", files["STEP_SUMMARY"].read_text()))
 
@@ -125,7 +125,7 @@ def words(token: Token) -> str:
     return Link(text) if children and children[0].type == "link_open" else text
 
 
-# Who, and what passes between them.
+# The participants, and their messages in order.
 WHO = ("workflow", "clinder", "BinderHub", "session")
 LIFE = (
     Message(0, 1, "clinder run, or the Action's first step"),

@@ -16,7 +16,8 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
-            args=["--no-sandbox"],  # root can have none; all pages are our own, and nothing is loaded from elsewhere
+            # root can have no sandbox; all pages are our own, and the browser loads nothing from elsewhere
+            args=["--no-sandbox"],
         )
         yield chromium
         chromium.close()

@@ -10,7 +10,7 @@ globalThis.look = {
       natural: image.complete ? image.naturalWidth : 0,
     })),
 
-  // The elements because of which the page scrolls sideways. What scrolls inside an element is no matter.
+  // The elements because of which the page scrolls sideways. An element may scroll in itself.
   tooWide: () => {
     const width = document.documentElement.clientWidth;
     if (document.documentElement.scrollWidth <= width) return [];
@@ -22,7 +22,7 @@ globalThis.look = {
     return found.length ? found : ["the text of an element that is not too wide itself"];
   },
 
-  // What axe says of the page itself. The other rules are about the frame, which is not ours.
+  // What axe says of the page itself. Its other rules are about the HTML around the page, which only the test has.
   violations: async () => {
     const rules = ["color-contrast", "empty-heading", "heading-order", "image-alt", "link-name", "page-has-heading-one"];
     const { violations } = await axe.run(document, { runOnly: rules, resultTypes: ["violations"] });

@@ -21,7 +21,7 @@ def test_every_example_is_on_the_page_and_no_other() -> None:
     assert {target for _, target in LINK.findall(PAGE)} == examples()
 
 
-def test_an_example_is_called_what_it_is_called_and_has_a_sentence() -> None:
+def test_an_example_has_the_name_of_its_file_and_a_sentence() -> None:
     assert [name for name, target in LINK.findall(PAGE) if name != target.rpartition("/")[2]] == []
     rows = [row.split(" | ") for row in PAGE.splitlines() if LINK.match(row, 2) and row.startswith("| ")]
     assert len(rows) == len(examples()) - 1  # what zizmor reads has a sentence below its table

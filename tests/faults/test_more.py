@@ -53,14 +53,14 @@ def test_a_final_error_ends_with_the_address_of_its_entry(
         (["run", "local", "--", "no-such-command"], "command-not-run"),
     ],
 )
-def test_so_does_one_of_what_was_written(clinder: Clinder, words: list[str], anchor: str) -> None:
+def test_a_usage_error_ends_with_the_address_of_its_entry(clinder: Clinder, words: list[str], anchor: str) -> None:
     done = clinder(*words)
     assert done.stdout == ""
     lines = done.stderr.splitlines()
     assert [line for line in lines if "More:" in line] == [lines[-1]] == [more(anchor)]
 
 
-def test_of_several_hubs_that_refuse_it_is_the_one_whose_hint_is_shown(clinder: Clinder) -> None:
+def test_with_several_hubs_the_address_is_that_of_the_error_whose_hint_is_shown(clinder: Clinder) -> None:
     with FaultyHub(BANNED) as first, FaultyHub(DOWN) as second:
         done = clinder("start", first.url, "--fallback-hub", second.url, "--repo", "org/repo", "--timeout", "2")
     assert done.stderr.splitlines()[-1] == more("http-5xx")
@@ -75,7 +75,7 @@ def test_a_build_on_several_hubs_has_one_address(clinder: Clinder) -> None:
     assert [row["result"] for row in json.loads(done.stdout)["hubs"]] == ["failed", "failed"]
 
 
-def test_a_command_that_fails_has_none(clinder: Clinder) -> None:
+def test_a_command_that_fails_is_followed_by_no_address(clinder: Clinder) -> None:
     with FaultyHub() as hub:
         done = clinder("run", hub.url, "--repo", "org/repo", "--", "sh", "-c", "exit 3")
     assert done.returncode == 3
@@ -83,7 +83,7 @@ def test_a_command_that_fails_has_none(clinder: Clinder) -> None:
 
 
 @pytest.mark.parametrize(("answer", "anchor"), [(NO_REF, "no-such-ref"), (BROKEN_BUILD, "build-failed")])
-def test_the_annotation_ends_with_it(tmp_path: Path, answer: Answer, anchor: str) -> None:
+def test_the_annotation_ends_with_the_address(tmp_path: Path, answer: Answer, anchor: str) -> None:
     with FaultyHub(answer) as hub:
         main = Job(tmp_path / "job").main(hub_url=hub.url, repo="org/repo").finish()
     [(_, message)] = main.log.named("error")
@@ -91,7 +91,7 @@ def test_the_annotation_ends_with_it(tmp_path: Path, answer: Answer, anchor: str
     assert message.count("More:") == 1
 
 
-def test_the_library_says_it_apart_from_the_words_of_the_error() -> None:
+def test_the_library_has_the_address_apart_from_the_words_of_the_error() -> None:
     with FaultyHub(NO_REF) as hub, pytest.raises(HubRefused) as refused:
         BinderHub(hub.url).launch(RepoSpec("org/repo"), timeout=5)
     assert refused.value.more == more("no-such-ref")

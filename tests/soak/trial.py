@@ -153,7 +153,7 @@ class Trial:
         self.expect(not self.left() or self.is_told(ended), "a server is left behind", ended)
 
     def is_told(self, ended: Ended) -> bool:
-        """Whether the process said that a server may be left. A launch that takes too long may find no reader."""
+        """Whether the process said that a server may be left; or the launch took too long, and nobody reads the log."""
         return ended.says_left or (not ended.is_heard and self.plan.stream.launch >= TOO_LONG)
 
 

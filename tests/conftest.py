@@ -17,6 +17,7 @@ _FOREIGN = (
     *("CI", "GITHUB_", "GITLAB_", "NETLIFY", "READTHEDOCS"),
 )
 
+_MOST_SHOWN = 4000  # characters
 
 # If the tests run in the background or under nohup, these signals are ignored, also in the processes that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -44,8 +45,8 @@ class Clinder:
     def __call__(
         self, *words: str, env: dict[str, str] | None = None, timeout: float = 60, **options: Any
     ) -> "subprocess.CompletedProcess[str]":
-        """Run to the end."""
-        return subprocess.run(
+        """Run to the end, and print for the report of a failed test what it said."""
+        done = subprocess.run(
             [sys.executable, *self.program, *words],
             env=self.env | (env or {}),
             cwd=options.pop("cwd", self.directory),
@@ -57,6 +58,8 @@ class Clinder:
             check=False,
             **options,
         )
+        print(*words, "->", done.returncode, str(done.stderr)[-_MOST_SHOWN:])
+        return done
 
     def begin(self, *words: str, env: dict[str, str] | None = None, **options: Any) -> "subprocess.Popen[str]":
         """Run in the background."""

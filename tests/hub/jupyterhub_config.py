@@ -58,6 +58,7 @@ c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings['proxy_api_port']
 
 c.JupyterHub.spawner_class = SimpleLocalProcessSpawner if settings["login"] else SessionSpawner
 c.SimpleLocalProcessSpawner.home_dir_template = str(Path.cwd() / "users" / "{username}")
+c.Spawner.ip = settings["session_host"]
 c.Spawner.poll_interval = 1  # by default the route of a session that has ended lives on for half a minute
 c.LocalProcessSpawner.interrupt_timeout = c.LocalProcessSpawner.term_timeout = 5
 # Spawner.env_keep names what else a session gets from here: PATH and the like, and no CI.

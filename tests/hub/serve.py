@@ -37,6 +37,10 @@ STOP_TIMEOUT = 20.0  # seconds that the hub has for stopping its servers, before
 class RealHub:
     """One BinderHub with all that it needs, in a directory of its own, on free ports.
 
+    JupyterHub chooses the port of a session's server before the server listens there. So on Linux these servers have a
+    loopback address that no other hub or test uses. Otherwise another program could get the port in between, or a new
+    server could get a port to which the proxy of another hub still sends requests.
+
     `directory` is empty or does not exist yet; the hub's log, `hub.log`, is left in it. `host` is the address of
     this machine that BinderHub and the sessions are bound to and that stands in their URLs: loopback, or one
     that containers reach too. With `login`, JupyterHub lives under a prefix, servers are `jupyterhub-singleuser`,
@@ -52,6 +56,7 @@ class RealHub:
         self._token = secrets.token_hex(16)  # JupyterHub takes one of 64 characters, and then knows it no more
         self._settings = {
             "host": host,
+            "session_host": own_loopback(),
             "url": self.url,
             "jupyterhub_url": self.jupyterhub_url,
             "binderhub_port": binderhub,
@@ -168,6 +173,13 @@ class RealHub:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError(f"the hub did not start, its log ends:\n{self.log.read_text()[-4000:]}")
                 time.sleep(0.1)
+
+
+def own_loopback() -> str:
+    """Return a loopback address by chance; on macOS, which has only one, that one."""
+    if sys.platform == "darwin":
+        return LOOPBACK
+    return ".".join(["127", *(str(random.SystemRandom().randint(1, 254)) for _ in range(3))])
 
 
 def free_ports(hosts: list[str]) -> list[int]:

@@ -257,7 +257,7 @@ def _serve(answers: TextIO, token: str, directory: str, idle: float) -> None:
             "--PasswordIdentityProvider.hashed_password=",
             "--ServerApp.ip=127.0.0.1",
             f"--ServerApp.port={_free_port()}",
-            "--ServerApp.port_retries=0",
+            "--ServerApp.port_retries=50",  # another program may get the free port before the server listens there
             f"--ServerApp.base_url=/user/{secrets.token_hex(4)}/",
             f"--ServerApp.root_dir={directory}",
             "--ServerApp.open_browser=False",

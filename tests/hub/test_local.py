@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -301,6 +302,25 @@ def test_a_server_that_can_not_be_started_is_the_hubs_answer(monkeypatch: pytest
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
     with EmbeddedHub() as hub, pytest.raises(HubRefused, match="could not be started: "):
         hub.launch(RepoSpec("org/repo"), timeout=20)
+
+
+def test_a_port_that_another_program_gets_first_is_not_the_servers(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with subprocess.Popen(
+            [sys.executable, "-c", f"from clinder import local; local._free_port = lambda: {port}; local.serve()"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")},
+        ) as server:
+            assert server.stdin
+            assert server.stdout
+            server.stdin.write(json.dumps({"token": "t", "directory": str(tmp_path), "idle": 600}) + "\n")
+            server.stdin.flush()
+            url = server.stdout.readline().strip()
+            assert urlsplit(url).port != port
+            assert ask("GET", f"{url}api/status", "t").ok
 
 
 def test_a_directory_that_is_none_is_a_usage_error(tmp_path: Path) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 from .conftest import Offer
 
 SUITE = Path(__file__).with_name("suite.py")
+# ipykernel itself sometimes does not welcome a client: it may send its first message at the moment of the subscription.
+KERNEL = ("-k", "not Welcome")
 
 
-def begin(directory: Path, env: dict[str, str]) -> subprocess.Popen[str]:
-    """Begin to run the suite."""
-    words = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-c", os.devnull, str(SUITE)]
+def begin(directory: Path, env: dict[str, str], *chosen: str) -> subprocess.Popen[str]:
+    """Begin to run the suite. It ends by itself, because some of its tests would wait for ever for a lost message."""
+    words = [sys.executable, "-m", "pytest", "-q", "-rA", "-p", "no:cacheprovider", "-c", os.devnull, "--timeout=60"]
+    words += ["--timeout-method=thread", str(SUITE), *chosen]
     return subprocess.Popen(
         words, cwd=directory, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -23,15 +26,18 @@ def begin(directory: Path, env: dict[str, str]) -> subprocess.Popen[str]:
 def results(suite: subprocess.Popen[str]) -> list[str]:
     """The suite's tests with their results."""
     marks = ("PASSED", "FAILED", "ERROR", "SKIPPED")
-    output, _ = suite.communicate(timeout=120)
+    output, _ = suite.communicate()
     return sorted(line for line in output.splitlines() if line.startswith(marks))
 
 
 def test_a_kernel_of_the_session_passes_the_suite_as_a_local_one_does(offer: Offer, tmp_path: Path) -> None:
-    with begin(tmp_path, {"JUPYTER_PATH": ""}) as local, begin(tmp_path, offer.env) as remote:
+    with begin(tmp_path, {"JUPYTER_PATH": ""}, *KERNEL) as local, begin(tmp_path, offer.env) as remote:
         here, there = results(local), results(remote)
-    assert there == here
-    assert len([line for line in here if line.startswith("PASSED")]) >= 13
+    welcomes = [line for line in there if "WelcomeTests" in line]
+    assert len(welcomes) == 1
+    assert welcomes[0].startswith("PASSED")
+    assert [line for line in there if line not in welcomes] == here
+    assert len([line for line in here if line.startswith("PASSED")]) >= 12
     assert not [line for line in here if line.startswith(("FAILED", "ERROR"))]
 
 

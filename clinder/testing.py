@@ -160,8 +160,8 @@ class FakeHub:
         self._errors: list[Exception] = []
         self.reached: dict[str, threading.Event] = {}
         self._lock = threading.Lock()
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
+        self._listener = _bound(0)
+        self._closed_port: socket.socket | None = None
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
 
     def __enter__(self: _Hub) -> _Hub:
@@ -172,12 +172,20 @@ class FakeHub:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.die()
+        self._stop_listening()
+        if self._closed_port:
+            self._closed_port.close()
         if error is None and self._errors:
             raise self._errors[0]
 
     def die(self) -> None:
-        """Accept no connections from now on."""
+        """Refuse all connections from now on. Until the end of the block, no other program gets the port."""
+        if self._closed_port is None:
+            port = self._listener.getsockname()[1]
+            self._stop_listening()
+            self._closed_port = _bound(port)
+
+    def _stop_listening(self) -> None:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # close() alone would leave the accept() in the other thread
         self._listener.close()
@@ -286,6 +294,14 @@ class FakeHub:
             exchange.page("304 Not Modified")
         else:
             exchange.page("200 OK", body, "application/json", f"ETag: {etag}\r\n")
+
+
+def _bound(port: int) -> socket.socket:
+    """Return a socket at a port of this machine, which does not listen yet; 0 stands for any free port."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # or open connections would hold the port
+    bound.bind(("127.0.0.1", port))
+    return bound
 
 
 def _events(events: Iterable[Mapping[str, Any]]) -> Answer:

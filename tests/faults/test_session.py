@@ -84,8 +84,8 @@ def test_a_session_that_is_gone_is_stopped_already_and_has_no_status(clinder: Cl
 
 def test_a_closed_port_on_this_machine_is_a_session_that_is_gone(clinder: Clinder) -> None:
     with FaultyHub() as hub:
-        url = hub.session_url
-    done = clinder("stop", url, TOKEN)
+        hub.die()
+        done = clinder("stop", hub.session_url, TOKEN)
     assert done.returncode == 0
     assert "already gone" in done.stderr
 
@@ -124,7 +124,7 @@ def test_a_server_that_hangs_is_an_error_after_ten_seconds(clinder: Clinder, com
         hub.session = hang
         began = time.monotonic()
         done = clinder(command, hub.session_url, TOKEN)
-        assert 9 < time.monotonic() - began < 15
+        assert 9 < time.monotonic() - began < 30
         assert done.returncode == 3
         assert "did not answer within 10 seconds" in done.stderr
 
@@ -296,7 +296,7 @@ def trickle(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("slow", [hang, trickle], ids=["hang", "trickle"])
-@pytest.mark.parametrize(("command", "seconds"), [("stop", 5), ("status", 2)])
+@pytest.mark.parametrize(("command", "seconds"), [("stop", 7), ("status", 5)])  # without a signal, ten
 def test_a_signal_ends_what_waits_for_a_slow_server(
     clinder: Clinder, command: str, seconds: float, slow: Answer
 ) -> None:

@@ -2,12 +2,13 @@
 
 import ast
 import doctest
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from clinder import BinderHub, HubRefused, RepoSpec, SessionGone, testing
+from clinder import BinderHub, HubRefused, HubUnavailable, RepoSpec, SessionGone, testing
 from clinder.testing import READY, Exchange, FakeHub
 from tests.support.runner import ROOT
 
@@ -46,6 +47,24 @@ def test_a_function_answers_whatever_it_likes() -> None:
         with pytest.raises(HubRefused, match="build token"):
             BinderHub(hub.url).launch(SPEC)
     assert hub.servers == []
+
+
+def test_a_hub_that_died_refuses_connections_and_keeps_its_port_to_the_end_of_the_block() -> None:
+    def die(exchange: Exchange) -> None:
+        exchange.stream()
+        hub.die()
+        hub.die()
+
+    with FakeHub(die) as hub:
+        address = ("127.0.0.1", int(hub.url.rpartition(":")[2].rstrip("/")))
+        with pytest.raises(HubUnavailable, match="connection refused"):
+            BinderHub(hub.url).launch(SPEC, timeout=2)
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(address)
+        assert len(hub.builds) == 1
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(address)
 
 
 def refuse(exchange: Exchange) -> None:

@@ -78,9 +78,10 @@ class Clinder:
 
     def clean_up(self) -> None:
         for process in self._running:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
+            process.kill()
+            process.wait()
+            for stream in filter(None, (process.stdin, process.stdout, process.stderr)):
+                stream.close()  # and not read to its end: a command of `run` may hold it for as long as it runs
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def test_the_deadline_holds_for_the_build_and_the_launch_together(clinder: Clind
     with FaultyHub(slowly_refused, builds_on) as hub:
         began = time.monotonic()
         [row] = build(clinder, hub, code=4, more=("--timeout", "3"))
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
         assert re.match("No image within 3 seconds: .* was still building", row["error"])
 
 

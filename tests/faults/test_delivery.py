@@ -372,7 +372,7 @@ def colourful(exchange: Exchange) -> None:
     exchange.stream()
     exchange.event("building", "\x1b[31mred\x1b[2J\x1b]0;title\x07\n")
     exchange.event("pushing", "Pushing image\n", progress={"a": {"current": 50, "total": 100}})
-    time.sleep(1.3)
+    time.sleep(1.6)
     exchange.ready()
     exchange.wait_for_close()
 

@@ -103,8 +103,8 @@ def test_what_can_not_be_read_is_an_error_that_says_why_and_soon(trusted: Serve,
     with trusted(WRONG[why]) as web:
         began = time.monotonic()
         with pytest.raises(OSError, match=why):
-            read_remote(f"{web.url}build/x.yml", LIMIT, 1.0)
-        assert time.monotonic() - began < 4
+            read_remote(f"{web.url}build/x.yml", LIMIT, 2.0)
+        assert time.monotonic() - began < 8, "all of the answer would take ten"
 
 
 def test_a_file_without_tls_is_never_asked_for(tmp_path: Path) -> None:

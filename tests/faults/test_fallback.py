@@ -88,7 +88,7 @@ def test_the_next_hub_is_tried_at_once_when_the_first(clinder: Clinder, why: str
             first.die()
         began = time.monotonic()
         done = clinder(*words(url, second, third))
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 45, "a name server that is out of reach takes its time"
         assert hub_of(done) == second.url
         assert re.search(f"clinder: {url}.* Trying {second.url} now.", done.stderr)
         assert "Trying again in" not in done.stderr
@@ -176,7 +176,9 @@ def test_when_all_refused_for_good_the_error_names_all(clinder: Clinder, answers
     with hubs(*answers) as (first, second):
         done = clinder(*words(first, second), "--quiet")
         assert (done.returncode, done.stdout) == (code, "")
-        message, hint, _ = done.stderr.splitlines()
+        lines = done.stderr.splitlines()
+        assert len(lines) == 3, lines
+        message, hint, _ = lines
         assert message.index(first.url) < message.index(second.url)
         assert ("deadline" in hint) == (code == 3)
         assert builds(first, second) == [1, 1]
@@ -191,7 +193,7 @@ def mute(exchange: Exchange) -> None:
 def test_the_deadline_covers_all_hubs(clinder: Clinder, answer: Answer, code: int) -> None:
     with hubs(DOWN, answer) as (first, second):
         began = time.monotonic()
-        done = clinder(*words(first, second), "--timeout", "3")
+        done = clinder(*words(first, second), "--timeout", "2")
         assert time.monotonic() - began < 15
         assert (done.returncode, done.stdout) == (code, "")
         assert len(first.builds) < 6, "there are pauses"
@@ -202,7 +204,7 @@ def test_the_build_token_goes_to_the_first_hub_and_its_members_only_and_shows_no
         exchange.page("404 Not Found", f"There is no {exchange.request.path}", "text/plain")
 
     with federation(FULL, echo) as (door, one, other), FaultyHub(BANNED) as last:
-        done = clinder(*words(door, last), "--build-token", "jwt-secret", "--timeout", "2")
+        done = clinder(*words(door, last), "--build-token", "jwt-secret", "--timeout", "3")
         assert done.returncode == 3
         paths = [request.path for hub in (door, one, other) for request in hub.builds]
         assert {path.partition("?")[2] for path in paths} == {"build_token=jwt-secret"}
@@ -302,13 +304,15 @@ def test_each_member_is_tried_once_and_then_the_next_hub(clinder: Clinder) -> No
         assert builds(door, one, two, three, last) == [1, 1, 1, 1, 1]
 
 
-def test_a_federation_that_is_full_is_asked_again_after_a_pause_only(clinder: Clinder) -> None:
-    with federation(FULL, FULL) as (door, one, other):
+def test_a_federation_that_is_full_is_asked_again_after_a_pause_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clinder.launch.route._backoff", lambda *_: 0.5)
+    news: list[str] = []
+    with federation(FULL, (FULL, FULL, ready_at_once)) as (door, one, other):
         door.active_hosts = naming(door, one, other)
-        assert clinder(*words(door), "--timeout", "4").returncode == 3
-        rounds = len(door.builds)
-        assert 2 <= rounds <= 6
-        assert (builds(one, other), len(door.requests)) == ([rounds, rounds], 2 * rounds)
+        BinderHub(door.url).launch(RepoSpec("org/repo"), on_event=lambda event: news.append(event.message))
+        said = [found[0] for each in news if (found := re.search(r"Trying (http\S+ now|again in \d+ s)", each))]
+        assert said == [f"Trying {other.url} now", "Trying again in 1 s"] * 2 + [f"Trying {other.url} now"]
+        assert (builds(door, one, other), len(door.requests)) == ([3, 3, 3], 6)
 
 
 def test_a_member_that_refuses_for_good_is_no_reason_to_leave_the_others(clinder: Clinder) -> None:

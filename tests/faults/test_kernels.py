@@ -287,7 +287,7 @@ def test_a_server_that_trickles_is_given_up(server: Server) -> None:
     began = time.monotonic()
     with pytest.raises(SessionError):
         remote.start("python3", "x.ipynb", timeout=1)
-    assert time.monotonic() - began < 9
+    assert time.monotonic() - began < 30, "all of it would take five minutes"
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -15,7 +15,7 @@ def test_a_certificate_that_is_not_valid_is_reported_at_once(clinder: Clinder) -
         began = time.monotonic()
         done = clinder("start", hub.url, "--repo", "org/repo")
         assert done.returncode == 3
-        assert time.monotonic() - began < 8
+        assert time.monotonic() - began < 20
         assert "its certificate is not valid" in done.stderr
         assert "REQUESTS_CA_BUNDLE" in done.stderr
 

@@ -70,7 +70,7 @@ def test_a_signal_ends_a_start_whose_log_nobody_reads(clinder: Clinder, full: in
         hub.wait_until("building")
         time.sleep(1)
         code, seconds = start.signal(number)
-        assert (code, seconds < 6) == (128 + number, True)
+        assert (code, seconds < LIMIT) == (128 + number, True)
         assert hub.launched == 0
 
 
@@ -193,7 +193,7 @@ def test_a_result_that_nobody_takes_the_rest_of_is_given_up_in_time_after_a_sign
     process.send_signal(signal.SIGTERM)
     began = time.monotonic()
     assert process.wait(20) == 143
-    assert 0.9 < time.monotonic() - began < 4
+    assert 0.9 < time.monotonic() - began < 5, "usually six"
     process.communicate()
 
 

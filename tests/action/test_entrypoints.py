@@ -543,5 +543,5 @@ def test_a_signal_ends_the_wait_for_a_runner_that_does_not_read() -> None:
         began = time.monotonic()
         with pytest.raises(Signalled):
             log.deliver_masks()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         os.close(reader)  # what the thread still writes fails

@@ -104,8 +104,8 @@ def test_a_signal_ends_a_step_whose_log_nobody_reads_and_no_server_is_left(tmp_p
 def test_a_signal_after_the_hand_over_changes_nothing(tmp_path: Path) -> None:
     with FaultyHub() as hub:
         step = Process(tmp_path, "entrypoint.py", subprocess.DEVNULL, **{"INPUT_HUB-URL": hub.url})
-        while not step.files["STATE"].read_text():
-            assert step.process.poll() is None
+        while not step.files["STATE"].read_text() and step.process.poll() is None:
+            time.sleep(0.001)
         step.process.send_signal(signal.SIGTERM)
         code, _ = step.end()
         assert (code, hub.stopped) == (0, 0)
@@ -124,15 +124,15 @@ def test_the_last_step_ends_in_time_and_never_fails_the_job(tmp_path: Path, numb
 
     with FaultyHub() as hub:
         hub.session = trickle
-        began = time.monotonic()
         state = {"STATE_url": hub.session_url, "STATE_token": TOKEN}
         step = Process(tmp_path, "post_entrypoint.py", subprocess.PIPE, **state)
         hub.wait_until("asked")
+        began = time.monotonic()
         for number in numbers:
             step.process.send_signal(number)
         stdout, stderr = step.process.communicate(timeout=30)
         assert (step.process.returncode, stderr) == (0, "")
-        assert time.monotonic() - began < LIMIT + 1, "a second for Python and its imports"
+        assert time.monotonic() - began < LIMIT
         assert "::warning title=Session not stopped::" in stdout
 
 

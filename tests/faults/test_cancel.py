@@ -17,7 +17,6 @@ from clinder.launch.cancellation import Cancellation
 from tests.conftest import SIGNALLED_AS_IT_RETURNS, SIGNALS, Clinder, Signalled
 from tests.support.hub import Exchange, FaultyHub, launch
 
-
 AT_ONCE = 6.0  # seconds: with a machine's delays, and less than a launch may take to end
 
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -161,12 +162,14 @@ class Step:
 
     def wait_for(self, text: str, seconds: float = 60) -> None:
         """Wait until the log has a line with this text."""
-        deadline = threading.Event()
-        for _ in range(int(seconds / 0.05)):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            is_over = not self._reader.is_alive()  # then nothing comes any more
             if any(text in line for line in list(self.log.lines)):
                 return
-            assert self.process.poll() is None, "\n".join(self.log.raw)
-            deadline.wait(0.05)
+            if is_over:
+                break
+            time.sleep(0.05)
         raise AssertionError(f"never in the log: {text}\n" + "\n".join(self.log.raw))
 
     def cancel(self) -> None:

@@ -352,7 +352,7 @@ def test_a_stream_that_can_not_be_written_is_given_up_silently(how: str) -> None
             progress.show(event("building", f"line {number}" * 10))
         progress.note("still here")
         progress.close()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 4, "nobody waits for a reader"
 
 
 def broken_pipe() -> TextIO:
@@ -377,7 +377,7 @@ def test_what_is_shown_is_written_while_it_comes() -> None:
         progress.show(event("building", "a line"))
         came = b""
         while not came.endswith(b"a line\n"):
-            assert select.select([end], [], [], 5)[0], f"only this came within five seconds: {came!r}"
+            assert select.select([end], [], [], 30)[0], f"only this came within half a minute: {came!r}"
             came += end.read(100)
         progress.close()
 
@@ -393,5 +393,5 @@ def test_a_pause_takes_the_live_line_away_and_what_comes_later_is_shown() -> Non
         progress.note("later")
         progress.close()
         screen = on_screen(close())
-    assert re.fullmatch(r"\* building 0\.\ds", screen[0])
+    assert re.fullmatch(r"\* building [\d.]+s", screen[0])
     assert screen[1:] == ["clinder: later"]

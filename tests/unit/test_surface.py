@@ -265,7 +265,7 @@ def test_the_code_for_a_shell_is_code_of_that_shell(clinder: Clinder, shell: str
     assert "_ARGCOMPLETE" in done.stdout
     if which(shell) is None:
         pytest.skip(f"{shell} is not there to check it")
-    subprocess.run([shell, "-n"], input=done.stdout, text=True, check=True, timeout=10)
+    subprocess.run([shell, "-n"], input=done.stdout, text=True, check=True, timeout=60)
 
 
 @pytest.mark.skipif(which("bash") is None, reason="bash is not there")

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
 import os
-import random
-import socket
 import struct
 import subprocess
 import sys
@@ -28,6 +25,7 @@ from clinder.kernels.specs import write_specs
 from clinder.kernels.wire import V1
 from tests.conftest import SIGNALS, Clinder, Signalled
 from tests.support.hub import Exchange, FaultyHub
+from tests.support.ports import free_ports
 
 TOKEN = "the-token-of-the-session"
 STATUS = {"started": "", "last_activity": "", "kernels": 1, "connections": 1}
@@ -121,16 +119,6 @@ def server() -> Iterator[Server]:
     yield server
     server.shutdown()
     server.server_close()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports below those that the system gives to connections: another test's would take one before it is bound."""
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = random.randrange(15_000, 32_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            ports.add(port)
-    return list(ports)
 
 
 class Bridge:

@@ -1,7 +1,6 @@
 """A real nginx in front of a hub, which buffers: it holds back what the hub sent until the hub closes the stream."""
 
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 from clinder import BinderHub, RepoSpec
 from clinder.hub import SILENCE
 from tests.support.hub import Exchange, FaultyHub
+from tests.support.ports import free_ports, has_listener
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 HELD = 4.0  # seconds; a real hub keeps a stream open for 60 s after ready
@@ -30,10 +30,8 @@ def ready_and_open(exchange: Exchange) -> None:
 @pytest.fixture
 def buffered(tmp_path: Path) -> Iterator[tuple[FaultyHub, str]]:
     """Yield a hub and the address of an nginx in front of it, with ``proxy_buffering on``, its default."""
-    with FaultyHub(ready_and_open) as hub, socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        free.close()
+    (port,) = free_ports(1)
+    with FaultyHub(ready_and_open) as hub:
         names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         paths = " ".join(f"{name}_temp_path {tmp_path}/{name};" for name in names)
         configuration = tmp_path / "nginx.conf"
@@ -44,10 +42,10 @@ def buffered(tmp_path: Path) -> Iterator[tuple[FaultyHub, str]]:
         )
         process = subprocess.Popen([str(NGINX), "-c", str(configuration), "-e", f"{tmp_path}/error.log"])
         try:
-            for _ in range(100):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
+            until = time.monotonic() + 30
+            while not has_listener(port):
+                assert process.poll() is None
+                assert time.monotonic() < until
                 time.sleep(0.05)
             yield hub, f"http://127.0.0.1:{port}/"
         finally:

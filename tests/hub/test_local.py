@@ -129,8 +129,16 @@ def test_the_log_has_all_phases_and_says_that_nothing_is_built_for_which_python(
 # No server is left
 
 
+def configure(clinder: Clinder, code: str) -> None:
+    """Have each server run this code as it begins."""
+    configuration = clinder.directory / ".jupyter/jupyter_server_config.py"
+    configuration.parent.mkdir()
+    configuration.write_text(code)
+
+
 @pytest.mark.parametrize("after", [0, 0.2])
 def test_a_start_that_is_killed_leaves_no_server(clinder: Clinder, servers: Processes, after: float) -> None:
+    configure(clinder, "import time\ntime.sleep(1)\n")  # it must not be ready before it is killed
     process = clinder.begin("start", "local")
     wait_until(lambda: bool(servers()))
     time.sleep(after)
@@ -254,9 +262,7 @@ def always_needed_by(name: str) -> set[str]:
 def test_the_persons_own_configuration_may_print_and_there_may_be_no_current_directory_to_import_from(
     clinder: Clinder, servers: Processes
 ) -> None:
-    configuration = clinder.directory / ".jupyter/jupyter_server_config.py"
-    configuration.parent.mkdir()
-    configuration.write_text("print('http://127.0.0.1:1/ is not the address', flush=True)\n")
+    configure(clinder, "print('http://127.0.0.1:1/ is not the address', flush=True)\n")
     done = clinder("start", "local", timeout=120, env={"PYTHONSAFEPATH": "1"})
     assert done.returncode == 0, done.stderr
     assert len(servers()) == 1
@@ -264,9 +270,7 @@ def test_the_persons_own_configuration_may_print_and_there_may_be_no_current_dir
 
 
 def test_a_server_that_ends_as_it_begins_is_a_failure_with_its_words(clinder: Clinder, temporary: Path) -> None:
-    configuration = clinder.directory / ".jupyter/jupyter_server_config.py"
-    configuration.parent.mkdir()
-    configuration.write_text("import os\nos.write(2, b'out of order')\nos._exit(3)\n")
+    configure(clinder, "import os\nos.write(2, b'out of order')\nos._exit(3)\n")
     done = clinder("start", "local", timeout=120)
     assert done.returncode == 1
     assert "The server could not be started:" in done.stderr

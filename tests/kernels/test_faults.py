@@ -201,7 +201,7 @@ nbclient.NotebookClient(notebook, kernel_name="python3").execute()
             timeout=60,
             check=False,
         )
-        assert time.monotonic() - began < 20
+        assert time.monotonic() - began < 45
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1] == "nbclient.exceptions.DeadKernelError: Kernel died"
     (warning,) = offer.warnings

@@ -33,7 +33,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 class Clinder:
-    """The command line, run in an empty directory with a plain environment."""
+    """The command line, run in an empty directory with a plain environment.
+
+    It has no terminal, also where the tests have one: there `run` would leave Ctrl-C to its command.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -56,6 +59,7 @@ class Clinder:
             errors=options.pop("errors", "replace"),
             timeout=timeout,
             check=False,
+            start_new_session=True,
             **options,
         )
         print(*words, "->", done.returncode, str(done.stderr)[-_MOST_SHOWN:])
@@ -71,6 +75,7 @@ class Clinder:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
             **options,
         )
         self._running.append(process)

@@ -4,10 +4,13 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.docs.blocks import commands
 from tests.support.git import copy_this_tree
 
 
+@pytest.mark.timeout(660)  # it downloads much
 def test_the_quickstart_shows_what_ran_on_a_session_that_is_gone_afterwards(tmp_path: Path) -> None:
     copy_this_tree(tmp_path)
     env = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER_", "BINDER_", "VIRTUAL"))}

@@ -17,6 +17,8 @@ from tests.support.hub import TOKEN, FaultyHub
 from tests.support.runner import ROOT
 from tests.support.workflows import JOBS
 
+pytestmark = pytest.mark.timeout(660)  # pip downloads
+
 
 def environment(directory: Path) -> Path:
     """Make an empty virtual environment; return its programs."""

@@ -22,6 +22,9 @@ _ATTEMPTS = 3  # failures in a row at one place, after which the next place is a
 _A_WHILE = 60.0  # seconds; a stream that lasted longer than this did work before it broke
 _SHORTEST_PAUSE = 0.5  # seconds
 _LAST_TRY = 0.8  # the largest share that a pause takes of the time until the deadline
+# Seconds, or that share of the timeout, that the last attempt has at least. With less the deadline would end it, and
+# its error would not say what the hubs said.
+_LAST_ATTEMPT, _SHARE_OF_LAST_ATTEMPT = 2.0, 0.01
 _MOST_MEMBERS = 16
 _MOST_REASONS = 6
 
@@ -217,7 +220,8 @@ class Route:
         self.pause = max(pause, least)
         if least >= rest and verdict.wait is not None:
             raise self.no_time(f"That is past the deadline ({self._timeout:g} s). {LATER}")
-        if self.pause >= rest or rest * _LAST_TRY < _SHORTEST_PAUSE:
+        is_too_late = rest - self.pause < min(_LAST_ATTEMPT, self._timeout * _SHARE_OF_LAST_ATTEMPT)
+        if is_too_late or rest * _LAST_TRY < _SHORTEST_PAUSE:
             raise self.no_time()
 
     def _until(self, now: float) -> str:

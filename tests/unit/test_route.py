@@ -118,6 +118,17 @@ def test_a_rate_limit_is_asked_again_every_few_minutes_until_the_deadline() -> N
     assert 3 < drive.asked[1][0] < 10
 
 
+@pytest.mark.parametrize("row", ["broken", "http-5xx", "full"])
+@pytest.mark.parametrize(("timeout", "least"), [(1800, 2), (60, 0.6)])
+def test_the_last_attempt_has_some_time_before_the_deadline(row: str, timeout: float, least: float) -> None:
+    for _ in range(100):  # the pauses are random
+        drive = Drive(ONE, timeout=timeout)
+        error = drive.until_the_end(row, took=0.1)
+        assert "no time for another attempt before the deadline" in error.hint
+        assert len(drive.asked) > 2
+        assert timeout / 2 < drive.asked[-1][0] <= timeout - least
+
+
 def test_a_window_that_is_shorter_than_the_pause_is_waited_for_only() -> None:
     drive = Drive(ONE)
     drive.fail("rate-limit", at_most=2)

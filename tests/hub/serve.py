@@ -185,10 +185,12 @@ def own_loopback() -> str:
 def free_ports(hosts: list[str]) -> list[int]:
     """As many ports, all different, each free on its host.
 
-    None is from the range from which the system chooses a port for a program that asks for any port. Otherwise another
-    program could get one of them before the hub has started.
+    None is from the range from which the system chooses a port for a program that asks for any port, and each process
+    that runs tests has its own ports. Otherwise another program or another hub could get one of them before the hub has
+    started.
     """
-    candidates = iter(random.sample(range(10_000, 32_768), 1000))
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    candidates = iter(random.sample(range(10_000 + worker % 16, 32_768, 16), 1000))
     return [next(port for port in candidates if is_free(host, port)) for host in hosts]
 
 

@@ -1,15 +1,20 @@
 """Ports for programs that do not choose one themselves."""
 
 import contextlib
+import os
 import random
 import socket
 
+# Below those that the system gives to programs that ask for any port, and for each process that runs tests its own:
+# another test's program would take one before it is bound.
+PORTS = range(15_000 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16, 32_000, 16)
+
 
 def free_ports(count: int) -> list[int]:
-    """Ports below those that the system gives to connections: another test's would take one before it is bound."""
+    """As many ports, all different, each free on this machine."""
     ports: set[int] = set()
     while len(ports) < count:
-        port = random.randrange(15_000, 32_000)
+        port = random.choice(PORTS)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             ports.add(port)
     return list(ports)

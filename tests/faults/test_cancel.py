@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from queue import Queue
 from typing import Any
 
 import pytest
@@ -23,13 +24,13 @@ AT_ONCE = 6.0  # seconds: with a machine's delays, and less than a launch may ta
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("phase", ["waiting", "fetching", "building", "pushing"])
 def test_a_signal_before_the_launch_closes_the_stream_and_goes(clinder: Clinder, number: int, phase: str) -> None:
-    closed = []
+    closed: Queue[bool] = Queue()
 
     def answer(exchange: Exchange) -> None:
         exchange.stream()
         exchange.event(phase, "so far\n")
         exchange.hub.reach(phase)
-        closed.append(exchange.wait_for_close())
+        closed.put(exchange.wait_for_close())
 
     with FaultyHub(answer) as hub:
         process = clinder.begin("start", hub.url, "--repo", "org/repo")
@@ -40,7 +41,7 @@ def test_a_signal_before_the_launch_closes_the_stream_and_goes(clinder: Clinder,
         assert done.seconds < AT_ONCE
         assert done.stdout == ""
         assert "Traceback" not in done.stderr
-    assert closed == [True]
+        assert closed.get(timeout=30)
     assert hub.launched == 0
 
 

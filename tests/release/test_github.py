@@ -157,7 +157,7 @@ def test_the_tests_of_every_python_need_what_their_lock_has() -> None:
         "    def find_spec(name, *_):\n"
         "        if name.partition('.')[0] in sys.argv[1].split(): raise ModuleNotFoundError(name)\n"
         "sys.meta_path.insert(0, Foreign)\n"
-        "sys.exit(pytest.main(['-qq', '--collect-only', '-p', 'no:cacheprovider', *sys.argv[2:]]))"
+        "sys.exit(pytest.main(['-qq', '--collect-only', '-ppytest_timeout', '-pno:cacheprovider', *sys.argv[2:]]))"
     )
     unit = re.search(r'"-n", "auto", (".*")', (ROOT / "noxfile.py").read_text())
     assert unit

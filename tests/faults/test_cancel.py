@@ -208,11 +208,14 @@ def test_with_standard_error_closed_a_signal_writes_into_no_connection(clinder: 
 
 
 def test_a_busy_hub_can_not_hold_up_a_cancellation_and_what_it_may_have_launched_is_said(clinder: Clinder) -> None:
+    # More at once than clinder takes in a moment: on a busy machine the hub's thread itself may pause for that long.
+    lines = b'data: {"phase": "building", "message": "one more line\\n"}\n\n' * 20_000
+
     def busy(exchange: Exchange) -> None:
         exchange.stream()
         exchange.hub.reach("busy")
         while True:
-            exchange.event("building", "one more line\n" * 100)
+            exchange.chunk(lines)
 
     with FaultyHub(busy) as hub:
         process = clinder.begin("start", hub.url, "--repo", "org/repo", "--quiet")

@@ -169,5 +169,5 @@ def test_a_hub_whose_harness_is_killed_leaves_no_process_behind(tmp_path: Path) 
             assert events_to_the_last(binder_url, "org/repo/HEAD")[-1]["phase"] == "ready"
             assert len(of_the_hub()) >= 4  # JupyterHub, its proxy, BinderHub and the session's server
         finally:
-            harness.kill()  # as if by chance; and the block's end waits for it
+            harness.kill()  # also after a failure, because the block's end waits for its end
     wait_until(lambda: not of_the_hub())

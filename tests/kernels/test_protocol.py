@@ -47,7 +47,7 @@ def test_outside_the_project_a_kernel_works_in_the_sessions_root(offer: Offer, t
 
 
 def interrupted(kernel: Kernel, interrupt: Callable[[], object]) -> str:
-    """Run a cell, interrupt it when it has printed something, and return the name of its error."""
+    """Run a cell, interrupt it when it has printed a word, and return the name of its error."""
     names = []
 
     def take(message: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def interrupted(kernel: Kernel, interrupt: Callable[[], object]) -> str:
         elif message["msg_type"] == "error":
             names.append(message["content"]["ename"])
 
-    code = "x = 1\nprint('begun', flush=True)\nimport time; time.sleep(60)"
+    code = "x = 1\nprint('begun', end='', flush=True)\nimport time; time.sleep(60)"
     kernel.client.execute_interactive(code, timeout=30, output_hook=take)
     return " ".join(names)
 

@@ -23,6 +23,7 @@ _A_WHILE = 60.0  # seconds; a stream that lasted longer than this did work befor
 _SHORTEST_PAUSE = 0.5  # seconds
 _LAST_TRY = 0.8  # the largest share that a pause takes of the time until the deadline
 _MOST_MEMBERS = 16
+_MOST_LAUNCHES = 1_000_000  # that a budget counts
 _MOST_REASONS = 6
 
 
@@ -44,7 +45,7 @@ class Budget(NamedTuple):
             limit = int(headers.get("x-ratelimit-limit", 10))
         except (KeyError, ValueError):
             return None
-        return cls(max(0, remaining), max(1, limit), min(max(0.0, reset - epoch), 86_400.0))
+        return cls(max(0, min(remaining, _MOST_LAUNCHES)), max(1, limit), min(max(0.0, reset - epoch), 86_400.0))
 
 
 class Try(NamedTuple):

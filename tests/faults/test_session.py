@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clinder import BinderHub, ClinderError, RepoSpec, Session, UsageError
+from clinder import BinderHub, ClinderError, RepoSpec, Session, SessionUnreachable, UsageError
 from tests.conftest import Clinder, Signalled
 from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
@@ -178,6 +178,17 @@ def test_a_redirect_is_followed_nowhere(clinder: Clinder) -> None:
         done = clinder("stop", hub.session_url, TOKEN)
         assert done.returncode == 3
         assert other.requests == []
+
+
+@pytest.mark.parametrize("location", ["http://[", "//[", "http://h:port/", "http://h:99999/", "\xff"])
+def test_a_redirect_to_an_address_that_is_none_is_an_error_like_any_other(location: str) -> None:
+    with FaultyHub() as hub:
+        answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        hub.session = lambda exchange: exchange.send(answer.encode("latin-1"))
+        session = Session(hub.session_url, TOKEN)
+        for ask in (session.status, session.stop):
+            with pytest.raises(SessionUnreachable, match="HTTP 302"):
+                ask(1)
 
 
 def test_a_proxy_in_trouble_is_asked_again(clinder: Clinder) -> None:

@@ -25,6 +25,7 @@ CHANNELS = ("shell", "control", "stdin", "iopub")
 _DELIMITER = b"<IDS|MSG>"
 _FIELDS = ("header", "parent_header", "metadata", "content")
 _MAX_PARTS = 10_000
+_MAX_NOTICE = 2000  # bytes of a content
 _MAX_HEADER = 1 << 16  # bytes; a header has about 200
 
 
@@ -47,6 +48,14 @@ class Message(NamedTuple):
     def parent(self) -> dict[str, Any]:
         """The header of the message that this one answers; empty if it answers none. Raises `Malformed`."""
         return _read_header(self.parts[1])
+
+    @property
+    def notice(self) -> dict[str, Any]:
+        """The content if it is small, as that of a status; else empty. Raises `Malformed`.
+
+        A large content is not parsed, because its objects could take thirty times its size.
+        """
+        return load_object(self.parts[3]) if len(self.parts[3]) <= _MAX_NOTICE else {}
 
 
 def _read_header(part: Part) -> dict[str, Any]:

@@ -161,12 +161,11 @@ class Checkout:
         return False
 
     def resolve(self, revision: str) -> ObjectID | None:
-        """Return the commit of a full id or a ref; None if the checkout does not have it."""
-        name = revision.encode()
-        try:
+        """Return the commit of a full id or a ref; None if the checkout does not have it, or it can't be read."""
+        with suppress(Exception):
+            name = revision.encode()
             return self.repo.refs[Ref(name)] if name.startswith(b"refs/") else self.repo[name].id
-        except (KeyError, ValueError):
-            return None
+        return None
 
     def _is_in(self, tips: Iterable[ObjectID], commit: ObjectID) -> bool | None:
         """Tell whether a commit is one of the tips or their ancestors; None if the history is too short to know."""
@@ -210,7 +209,7 @@ class Checkout:
             branch = self.repo.refs.follow(Ref(b"HEAD"))[0][-1]
             followed = own.get((b"branch", branch.removeprefix(b"refs/heads/")), b"remote")
         for name in sorted(names, key=lambda name: (name != followed, name != b"origin"))[:_MAX_REMOTES]:
-            with suppress(KeyError):
+            with suppress(KeyError, StopIteration):  # a remote may have other settings, but no URL
                 url = next(own.get_multivar((b"remote", name), b"url"))  # git fetches from the first
                 yield name.decode("utf-8", "replace"), self._rewritten(url.decode("utf-8", "replace"))
 

@@ -40,6 +40,9 @@ _PLAIN_HEADERS = {"accept", "accept-encoding", "connection", "cookie", "proxy-au
 # Seconds between two checks for a reason to end, while waiting for the network.
 TICK = 0.05
 
+# Seconds, three years: the system takes no timeout that is much longer, and none that is infinite.
+LONGEST_TIMEOUT = 1e8
+
 _T = TypeVar("_T")
 
 

@@ -268,6 +268,14 @@ def test_a_timeout_that_is_none_is_a_usage_error(timeout: float) -> None:
         Session("http://127.0.0.1:1/", TOKEN).stop(timeout)
 
 
+@pytest.mark.parametrize("timeout", [1e10, float("inf")])
+def test_a_timeout_may_be_infinite(timeout: float) -> None:
+    with FaultyHub() as hub:
+        session = BinderHub(hub.url, silence=timeout).launch(RepoSpec("a/b"), timeout=timeout)
+        assert session.status(timeout).kernels == 2
+        assert session.stop(timeout)
+
+
 @pytest.mark.parametrize("words", [["stop"], ["stop", "-"], ["stop", "http://127.0.0.1/"], ["status", "nonsense"]])
 def test_no_session_is_a_usage_error_that_says_what_was_expected(clinder: Clinder, words: list[str]) -> None:
     done = clinder(*words, input='{"no": "session"}')

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from clinder.target.objects import BoundedStore
 from clinder.text import strip_ansi
 
 _CLOCKS_DIFFER = 24 * 60 * 60  # seconds by which a commit may seem to be older than its parents
+_SECONDS = 3.0  # to look for a commit in a history; ten thousand commits take about one second
 _MAX_CONFIG = 256 * 1024  # bytes of a file of git's configuration
 _MAX_REMOTES = 20  # the most remotes that are considered
 _MAX_REFS = 64 * 1024 * 1024  # bytes of packed-refs; each ref takes about sixty
@@ -140,7 +142,7 @@ class Checkout:
     def is_pushed(self, revision: str) -> bool:
         """Tell whether a commit is on a branch of the remote, as last fetched, or in a tag.
 
-        Return True also if the history in the checkout is too short to know: then there is no reason to warn.
+        Return True also if that is not known, because the history is too short or too long: it is no reason to warn.
         """
         repositories = list(self._repositories())
         same = [f"refs/remotes/{name}/".encode() for name, spec in repositories if spec == repositories[0][1]]
@@ -168,11 +170,13 @@ class Checkout:
         return None
 
     def _is_in(self, tips: Iterable[ObjectID], commit: ObjectID) -> bool | None:
-        """Tell whether a commit is one of the tips or their ancestors; None if the history is too short to know."""
-        todo, seen, known = set(tips), set[ObjectID](), True
+        """Tell whether a commit is one of the tips or their ancestors; None if the history is too short or too long."""
+        todo, seen, known, end = set(tips), set[ObjectID](), True, monotonic() + _SECONDS
         with suppress(KeyError):
             oldest = getattr(self.repo[commit], "commit_time", 0) - _CLOCKS_DIFFER
             while todo and commit not in todo:
+                if monotonic() >= end:
+                    return None
                 seen |= todo
                 parents = set[ObjectID]()
                 for tip in todo:

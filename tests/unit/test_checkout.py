@@ -326,6 +326,13 @@ def test_a_commit_on_a_branch_of_the_remote_or_behind_it_is_pushed_and_one_ahead
     assert is_pushed(cloned, "HEAD~1")
 
 
+def test_nothing_is_warned_of_where_the_history_is_too_long(cloned: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloned.commit()
+    assert not is_pushed(cloned)
+    monkeypatch.setattr("clinder.target.checkout._SECONDS", 0.0)
+    assert is_pushed(cloned)
+
+
 @pytest.mark.parametrize("seconds", [0, -3600])
 def test_the_clock_decides_nothing(cloned: Git, seconds: int) -> None:
     for _ in range(5):

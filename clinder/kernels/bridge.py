@@ -22,6 +22,7 @@ _END_TIMEOUT = 4.0  # seconds; a tool kills a kernel after five (jupyter_client,
 
 # jupyter-server writes these words in place of outputs (services/kernels/connection/channels.py, _limit_rate).
 _LIMITS = ("IOPub data rate exceeded", "IOPub message rate exceeded")
+_MAX_NOTICE = 2000  # bytes
 
 
 class _Request(NamedTuple):
@@ -136,7 +137,7 @@ def _check(message: Message) -> None:
     kind = message.header.get("msg_type", "")
     if kind == "status" and message.notice.get("execution_state") in ("restarting", "dead"):
         raise SessionError("it died in the session. Most often the reason is a lack of memory.")
-    if kind == "stream":
+    if kind == "stream" and len(message.parts[3]) < _MAX_NOTICE:
         text = str(message.notice.get("text", "")).lstrip()
         if text.startswith(_LIMITS) and "The Jupyter server will temporarily stop sending output" in text:
             raise SessionError(

@@ -25,8 +25,7 @@ CHANNELS = ("shell", "control", "stdin", "iopub")
 _DELIMITER = b"<IDS|MSG>"
 _FIELDS = ("header", "parent_header", "metadata", "content")
 _MAX_PARTS = 10_000
-_MAX_NOTICE = 2000  # bytes of a content
-_MAX_HEADER = 1 << 16  # bytes; a header has about 200
+_MAX_HEADER = 1 << 16  # bytes, also of a notice; a header has about 200
 
 
 class Malformed(ValueError):
@@ -51,11 +50,13 @@ class Message(NamedTuple):
 
     @property
     def notice(self) -> dict[str, Any]:
-        """The content if it is small, as that of a status; else empty. Raises `Malformed`.
+        """The content of a message whose content is small, for example a status. Raises `Malformed`, also if it is not.
 
         A large content is not parsed, because its objects could take thirty times its size.
         """
-        return load_object(self.parts[3]) if len(self.parts[3]) <= _MAX_NOTICE else {}
+        if len(self.parts[3]) > _MAX_HEADER:
+            raise Malformed("a notice without end")
+        return load_object(self.parts[3])
 
 
 def _read_header(part: Part) -> dict[str, Any]:

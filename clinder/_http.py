@@ -40,6 +40,9 @@ _PLAIN_HEADERS = {"accept", "accept-encoding", "connection", "cookie", "proxy-au
 # Seconds between two checks for a reason to end, while waiting for the network.
 TICK = 0.05
 
+# Seconds, three years: the system takes no timeout that is much longer, and none that is infinite.
+LONGEST_TIMEOUT = 1e8
+
 _T = TypeVar("_T")
 
 
@@ -79,6 +82,13 @@ class Client(requests.Session):
         if origin(prepared_request.url or "") != origin(response.url):
             for name in [name for name in prepared_request.headers if name.lower() not in _PLAIN_HEADERS]:
                 del prepared_request.headers[name]
+
+    def resolve_redirects(self, *answer: Any, yield_requests: bool = False, **options: Any) -> Iterator[Any]:
+        """Follow the redirects of an answer, if the request allows that.
+
+        Otherwise requests would only read where the redirect leads to, and raise ValueError for a malformed address.
+        """
+        return iter(()) if yield_requests else super().resolve_redirects(*answer, **options)
 
     def interruptible(self, work: Callable[[], _T], check: Callable[[], None]) -> _T:
         """Do ``work`` in a thread; return its result. ``check`` is called meanwhile; its exception ends the work."""

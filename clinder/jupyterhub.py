@@ -116,9 +116,10 @@ def find_jupyterhub(hub: str, check: Check) -> str | None:
 
     HubOAuth redirects to ``<JupyterHub>/hub/api/oauth2/authorize`` (jupyterhub/services/auth.py).
     """
-    location = urljoin(hub, _ask("GET", hub, None, check).location).partition("?")[0]
-    found = re.fullmatch(r"(https?://[^?#]*?/)hub/(?:api/oauth2/authorize|login)", location)
-    with suppress(UsageError):
+    answer = _ask("GET", hub, None, check)
+    with suppress(ValueError):  # a malformed location; and `UsageError`
+        location = urljoin(hub, answer.location).partition("?")[0]
+        found = re.fullmatch(r"(https?://[^?#]*?/)hub/(?:api/oauth2/authorize|login)", location)
         return check_url(found[1], "a JupyterHub's URL") if found else None
     return None
 

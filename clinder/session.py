@@ -24,7 +24,16 @@ from urllib.parse import parse_qs, quote, urlsplit, urlunsplit
 
 import requests
 
-from clinder._http import NETWORK_ERRORS, Client, caused_by, describe, is_loopback, proxies, sleep_unless
+from clinder._http import (
+    LONGEST_TIMEOUT,
+    NETWORK_ERRORS,
+    Client,
+    caused_by,
+    describe,
+    is_loopback,
+    proxies,
+    sleep_unless,
+)
 from clinder.errors import SessionError, SessionGone, SessionUnreachable, UsageError, WrongToken
 from clinder.jupyterhub import TokenAuth, check_token, remove_server
 from clinder.spec import RepoSpec, check_url
@@ -412,7 +421,7 @@ class _Asker:
             url + path,
             auth=TokenAuth(self._session.token),
             headers={"Accept": "application/json", **({"If-None-Match": etag} if etag else {})},
-            timeout=(min(self._timeout, 5), self._timeout + 1),  # the deadline comes first
+            timeout=(min(self._timeout, 5), min(self._timeout, LONGEST_TIMEOUT) + 1),  # the deadline comes first
             proxies=proxies(url),
             allow_redirects=False,
             stream=True,

@@ -169,7 +169,11 @@ def post() -> NoReturn:
 
 def _stop(log: Log, signals: Signals) -> None:
     """Stop the session, and warn if it had ended before or was never used."""
-    session = read_session()
+    try:
+        session = read_session()
+    except UsageError as error:
+        log.command("warning", str(error), title="Session not stopped")
+        return
     if session is None:
         log.write("This step started no session: nothing to stop.\n")
         return

@@ -33,9 +33,9 @@ def write_session(session: Session) -> None:
 
 
 def read_session() -> Session | None:
-    """Return the session that the first step has written, or None."""
+    """Return the session that the first step has written, or None. Raises `UsageError` for one that can't be used."""
     url, token = core.get_state("url"), core.get_state("token")
-    if not token and (found := _export_for_act(drop=2)) and _NOTHING not in found:
+    if not token and len(found := _export_for_act(drop=2)) == 2 and _NOTHING not in found:
         url, token = found
     return Session(url, token) if token else None
 

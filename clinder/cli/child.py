@@ -40,10 +40,10 @@ def what_prevents(words: list[str]) -> Obstacle | None:
         return Obstacle(f"{word} has lines that end as on Windows, in CR and LF", _NOT_FOUND, hint)
     if found:
         return None
-    path = Path(word)
-    if path.is_dir():
+    # Path.is_dir() and Path.is_file() raise errors, for example for a whole script as one word, which is too long.
+    if os.path.isdir(word):  # noqa: PTH112
         return Obstacle(f"{word} is a directory, not a command", _NOT_EXECUTABLE, "Name a program that is in it.")
-    if os.sep in word and path.is_file():
+    if os.sep in word and os.path.isfile(word):  # noqa: PTH113
         hint = f"Write: chmod +x {word}, or: clinder run -- sh {word}"
         return Obstacle(f"{word} is not executable", _NOT_EXECUTABLE, hint)
     what, hint = explain_missing(words)

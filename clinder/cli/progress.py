@@ -7,6 +7,7 @@ On a terminal, the log of a build is not shown at first; it is kept, and shown i
 import os
 import time
 from collections import deque
+from sys import getsizeof
 from typing import TextIO
 
 from clinder._signals import Signals
@@ -20,7 +21,7 @@ _RESET = "\x1b[0m"
 _ERASE_LINE = "\r\x1b[K"
 _LINE_UP = "\x1b[A"
 _MOMENT = 0.5  # seconds that the session's address waits for a slow reader of the log
-_MOST_FOLDED = 1 << 23  # characters
+_MOST_FOLDED = 1 << 24  # bytes of memory
 _TIME_TO_UNFOLD = 10.0  # seconds to show the kept log on a slow or stopped terminal
 
 
@@ -195,9 +196,9 @@ class _Fold:
         if self._is_old:
             self.take()
         self._texts.append(text)
-        self._size += len(text)
+        self._size += getsizeof(text)
         while self._size > _MOST_FOLDED:
-            self._size -= len(self._texts.popleft())
+            self._size -= getsizeof(self._texts.popleft())
             self._left_out += 1
 
     def begin_again(self) -> None:

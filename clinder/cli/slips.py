@@ -3,10 +3,10 @@
 Each function returns what is wrong, and a hint what to write instead. An argument that may be a token is not repeated.
 """
 
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
-from pathlib import Path
 
 # Other tools' words for clinder's commands.
 _COMMANDS = {
@@ -147,7 +147,7 @@ def explain_missing(words: list[str]) -> tuple[str, str]:
 def _how_to_install(name: str) -> str:
     if "/" in name:
         return "No such file. A relative path begins in the current directory."
-    if Path(name).is_file():
+    if os.path.isfile(name):  # noqa: PTH113  (Path.is_file() raises an error for a long name)
         return f"A file of this name is here. Write: clinder run -- ./{name}"
     if how := _INSTALL.get(name):
         return how if how.endswith("?") else f"Install it: {how}"

@@ -134,11 +134,11 @@ class Bridge:
 
 def _check(message: Message) -> None:
     """Raise `SessionError` if jupyter-server says that the kernel died, or that it drops outputs."""
-    kind, content = message.header.get("msg_type", ""), message.parts[3]
-    if kind == "status" and load_object(content).get("execution_state") in ("restarting", "dead"):
+    kind = message.header.get("msg_type", "")
+    if kind == "status" and message.notice.get("execution_state") in ("restarting", "dead"):
         raise SessionError("it died in the session. Most often the reason is a lack of memory.")
-    if kind == "stream" and len(content) < _MAX_NOTICE:
-        text = str(load_object(content).get("text", "")).lstrip()
+    if kind == "stream" and len(message.parts[3]) < _MAX_NOTICE:
+        text = str(message.notice.get("text", "")).lstrip()
         if text.startswith(_LIMITS) and "The Jupyter server will temporarily stop sending output" in text:
             raise SessionError(
                 f"outputs are lost: the session's server sends only so much in a second ({text.splitlines()[0]}). "

@@ -130,7 +130,7 @@ def _answer_in(message: Message) -> str | None:
     kind = message.header.get("msg_type", "")
     if message.channel != "iopub":
         return REPLY if kind.endswith("_reply") else None
-    is_idle = kind == "status" and load_object(message.parts[3]).get("execution_state") == "idle"
+    is_idle = kind == "status" and message.notice.get("execution_state") == "idle"
     return IDLE if is_idle else None
 
 

@@ -25,7 +25,7 @@ CHANNELS = ("shell", "control", "stdin", "iopub")
 _DELIMITER = b"<IDS|MSG>"
 _FIELDS = ("header", "parent_header", "metadata", "content")
 _MAX_PARTS = 10_000
-_MAX_HEADER = 1 << 16  # bytes; a header has about 200
+_MAX_HEADER = 1 << 16  # bytes, also of a notice; a header has about 200
 
 
 class Malformed(ValueError):
@@ -47,6 +47,16 @@ class Message(NamedTuple):
     def parent(self) -> dict[str, Any]:
         """The header of the message that this one answers; empty if it answers none. Raises `Malformed`."""
         return _read_header(self.parts[1])
+
+    @property
+    def notice(self) -> dict[str, Any]:
+        """The content of a message whose content is small, for example a status. Raises `Malformed`, also if it is not.
+
+        A large content is not parsed, because its objects could take thirty times its size.
+        """
+        if len(self.parts[3]) > _MAX_HEADER:
+            raise Malformed("a notice without end")
+        return load_object(self.parts[3])
 
 
 def _read_header(part: Part) -> dict[str, Any]:

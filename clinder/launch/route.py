@@ -26,6 +26,7 @@ _LAST_TRY = 0.8  # the largest share that a pause takes of the time until the de
 # its error would not say what the hubs said.
 _LAST_ATTEMPT, _SHARE_OF_LAST_ATTEMPT = 2.0, 0.01
 _MOST_MEMBERS = 16
+_MOST_LAUNCHES = 1_000_000  # that a budget counts
 _MOST_REASONS = 6
 
 
@@ -47,7 +48,7 @@ class Budget(NamedTuple):
             limit = int(headers.get("x-ratelimit-limit", 10))
         except (KeyError, ValueError):
             return None
-        return cls(max(0, remaining), max(1, limit), min(max(0.0, reset - epoch), 86_400.0))
+        return cls(max(0, min(remaining, _MOST_LAUNCHES)), max(1, limit), min(max(0.0, reset - epoch), 86_400.0))
 
 
 class Try(NamedTuple):

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import requests
 
-from clinder._http import NETWORK_ERRORS, Client, proxies
+from clinder._http import LONGEST_TIMEOUT, NETWORK_ERRORS, Client, proxies
 from clinder.launch.cancellation import Cancellation
 from clinder.launch.events import FAILED_PHASES, KNOWN_PHASES, LAUNCH_PHASES, Event, iter_events
 from clinder.text import one_line
@@ -95,7 +95,7 @@ def _get(http: Client, address: str, silence: float) -> requests.Response:
         address,
         # Exactly so: a hub compares the header as a whole. Unencoded: a compressor would hold events back.
         headers={"Accept": "text/event-stream", "Accept-Encoding": "identity"},
-        timeout=(_CONNECT_TIMEOUT, silence),
+        timeout=(_CONNECT_TIMEOUT, min(silence, LONGEST_TIMEOUT)),
         proxies=proxies(address),
         stream=True,
     )

@@ -657,8 +657,11 @@ def _sentence(text: str) -> str:
 
 def _log(outcome: Outcome) -> tuple[str, ...]:
     """Return the last lines of the build's log, shortened, without empty lines."""
-    lines = (line for text in outcome.course.log for line in strip_ansi(text).splitlines())
-    return tuple(_shortened(line) for line in lines if line.strip())[-_LOG_LINES:]
+    lines: list[str] = []
+    for text in reversed(outcome.course.log):
+        if len(lines) < _LOG_LINES:  # a text may have 100,000 lines
+            lines = [line for line in strip_ansi(text).splitlines() if line.strip()][-_LOG_LINES:] + lines
+    return tuple(_shortened(line) for line in lines[-_LOG_LINES:])
 
 
 def _error(facts: _Facts) -> Exception:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from clinder.target.objects import BoundedStore
 from clinder.text import strip_ansi
 
 _CLOCKS_DIFFER = 24 * 60 * 60  # seconds by which a commit may seem to be older than its parents
+_SECONDS = 3.0  # to look for a commit in a history; ten thousand commits take about one second
 _MAX_CONFIG = 256 * 1024  # bytes of a file of git's configuration
 _MAX_REMOTES = 20  # the most remotes that are considered
 _MAX_REFS = 64 * 1024 * 1024  # bytes of packed-refs; each ref takes about sixty
@@ -140,7 +142,7 @@ class Checkout:
     def is_pushed(self, revision: str) -> bool:
         """Tell whether a commit is on a branch of the remote, as last fetched, or in a tag.
 
-        Return True also if the history in the checkout is too short to know: then there is no reason to warn.
+        Return True also if that is not known, because the history is too short or too long: it is no reason to warn.
         """
         repositories = list(self._repositories())
         same = [f"refs/remotes/{name}/".encode() for name, spec in repositories if spec == repositories[0][1]]
@@ -161,19 +163,20 @@ class Checkout:
         return False
 
     def resolve(self, revision: str) -> ObjectID | None:
-        """Return the commit of a full id or a ref; None if the checkout does not have it."""
-        name = revision.encode()
-        try:
+        """Return the commit of a full id or a ref; None if the checkout does not have it, or it can't be read."""
+        with suppress(Exception):
+            name = revision.encode()
             return self.repo.refs[Ref(name)] if name.startswith(b"refs/") else self.repo[name].id
-        except (KeyError, ValueError):
-            return None
+        return None
 
     def _is_in(self, tips: Iterable[ObjectID], commit: ObjectID) -> bool | None:
-        """Tell whether a commit is one of the tips or their ancestors; None if the history is too short to know."""
-        todo, seen, known = set(tips), set[ObjectID](), True
+        """Tell whether a commit is one of the tips or their ancestors; None if the history is too short or too long."""
+        todo, seen, known, end = set(tips), set[ObjectID](), True, monotonic() + _SECONDS
         with suppress(KeyError):
             oldest = getattr(self.repo[commit], "commit_time", 0) - _CLOCKS_DIFFER
             while todo and commit not in todo:
+                if monotonic() >= end:
+                    return None
                 seen |= todo
                 parents = set[ObjectID]()
                 for tip in todo:
@@ -210,7 +213,7 @@ class Checkout:
             branch = self.repo.refs.follow(Ref(b"HEAD"))[0][-1]
             followed = own.get((b"branch", branch.removeprefix(b"refs/heads/")), b"remote")
         for name in sorted(names, key=lambda name: (name != followed, name != b"origin"))[:_MAX_REMOTES]:
-            with suppress(KeyError):
+            with suppress(KeyError, StopIteration):  # a remote may have other settings, but no URL
                 url = next(own.get_multivar((b"remote", name), b"url"))  # git fetches from the first
                 yield name.decode("utf-8", "replace"), self._rewritten(url.decode("utf-8", "replace"))
 

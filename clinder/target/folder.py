@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 from clinder.target.files import load_yaml, read_file
@@ -21,6 +22,7 @@ _MOST_LEVELS = 20  # levels of folders
 _MOST_NAMES = 50  # names of files in a page's folder that are searched for in the page
 _MAX_PAGE = 1 << 20  # bytes
 _MAX_ALL = 8 << 20  # bytes of all pages together
+_SECONDS = 2.0  # for all pages; most books take some milliseconds
 
 
 def checkout_root(directory: Path) -> Path | None:
@@ -81,7 +83,7 @@ class _Named(NamedTuple):
 
 def _names_of_files(folder: Path) -> Iterator[_Named]:
     """Yield pages with code that names a file, a folder or a module in the page's folder, and that name."""
-    rest, entries = _MAX_ALL, 0
+    rest, entries, end = _MAX_ALL, 0, monotonic() + _SECONDS
     for place, folders, files in os.walk(folder):
         entries += len(folders) + len(files)
         folders[:] = sorted(name for name in folders if name[0] != "." and name not in _NO_PAGES)
@@ -90,6 +92,8 @@ def _names_of_files(folder: Path) -> Iterator[_Named]:
         beside = sorted(name for name in files if name[0] != "." and not name.endswith(_PAGES))
         needles = _needles([*beside, *(f"{name}/" for name in folders)][:_MOST_NAMES])
         for page in sorted(name for name in files if name.endswith(_PAGES)):
+            if monotonic() >= end:
+                return
             path = os.path.join(place, page)  # noqa: PTH118  (os.walk yields text)
             with suppress(OSError, ValueError):
                 content = read_file(path, min(_MAX_PAGE, rest))

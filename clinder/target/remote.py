@@ -33,7 +33,7 @@ def read_remote(url: str, limit: int, seconds: float = SECONDS) -> bytes:
             return client.interruptible(lambda: _read(client, url, limit, seconds), check)
     except _Unread:
         raise
-    except NETWORK_ERRORS as error:
+    except (*NETWORK_ERRORS, ValueError) as error:  # ValueError: the address of a redirect is malformed
         raise OSError(describe(error)) from None
 
 

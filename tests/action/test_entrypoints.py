@@ -505,6 +505,17 @@ def test_a_signal_does_not_end_the_stopping(tmp_path: Path, number: int) -> None
         assert f"Stopped {hub.session_url}" in step.log.lines
 
 
+@pytest.mark.parametrize("state", [{"url": "", "token": TOKEN}, {"url": "http://[", "token": TOKEN}])
+def test_a_post_step_with_a_damaged_state_warns_and_fails_no_job(tmp_path: Path, state: dict[str, str]) -> None:
+    the_job = job(tmp_path)
+    the_job.inputs = {}
+    post = the_job.post(state)
+    assert post.code == 0
+    [(properties, message)] = post.log.named("warning")
+    assert (properties["title"], "Not a session's URL" in message) == ("Session not stopped", True)
+    assert TOKEN not in message
+
+
 def test_a_post_step_without_state_touches_no_server(tmp_path: Path) -> None:
     with FaultyHub() as hub:
         the_job = job(tmp_path, env={"JUPYTER_BASE_URL": hub.session_url, "JUPYTER_TOKEN": TOKEN})

@@ -95,6 +95,7 @@ WRONG = {
     "redirected in circles": page("", "302 Found", "Location: /build/x.yml\r\n"),
     "not over https": page("", "302 Found", "Location: http://127.0.0.1:9/x.yml\r\n"),
     "Not a URL": page("", "302 Found", "Location: file:///etc/passwd\r\n"),
+    "Invalid IPv6 URL": page("", "302 Found", "Location: //[\r\n"),
 }
 
 

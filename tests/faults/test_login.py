@@ -430,6 +430,7 @@ def test_a_jupyterhub_that_does_not_answer_makes_a_stop_no_failure() -> None:
         ("https://h.org/login", None),
         ("https://u:p@h.org/hub/login", None),
         ("javascript:/hub/login", None),
+        ("http://[/hub/login", None),
         ("https://h.org/" + "hub/" * 900 + "x", None),
         ("", None),
     ],

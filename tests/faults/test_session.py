@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clinder import BinderHub, ClinderError, RepoSpec, Session, UsageError
+from clinder import BinderHub, ClinderError, RepoSpec, Session, SessionUnreachable, UsageError
 from tests.conftest import Clinder, Signalled
 from tests.support.hub import TOKEN, Answer, Exchange, FaultyHub, in_trouble_once
 
@@ -180,6 +180,17 @@ def test_a_redirect_is_followed_nowhere(clinder: Clinder) -> None:
         assert other.requests == []
 
 
+@pytest.mark.parametrize("location", ["http://[", "//[", "http://h:port/", "http://h:99999/", "\xff"])
+def test_a_redirect_to_an_address_that_is_none_is_an_error_like_any_other(location: str) -> None:
+    with FaultyHub() as hub:
+        answer = f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n"
+        hub.session = lambda exchange: exchange.send(answer.encode("latin-1"))
+        session = Session(hub.session_url, TOKEN)
+        for ask in (session.status, session.stop):
+            with pytest.raises(SessionUnreachable, match="HTTP 302"):
+                ask(1)
+
+
 def test_a_proxy_in_trouble_is_asked_again(clinder: Clinder) -> None:
     def trouble(exchange: Exchange) -> None:
         exchange.hub.session = None
@@ -255,6 +266,14 @@ def test_an_object_that_is_no_session_is_a_usage_error(clinder: Clinder, said: s
 def test_a_timeout_that_is_none_is_a_usage_error(timeout: float) -> None:
     with pytest.raises(UsageError, match="timeout"):
         Session("http://127.0.0.1:1/", TOKEN).stop(timeout)
+
+
+@pytest.mark.parametrize("timeout", [1e10, float("inf")])
+def test_a_timeout_may_be_infinite(timeout: float) -> None:
+    with FaultyHub() as hub:
+        session = BinderHub(hub.url, silence=timeout).launch(RepoSpec("a/b"), timeout=timeout)
+        assert session.status(timeout).kernels == 2
+        assert session.stop(timeout)
 
 
 @pytest.mark.parametrize("words", [["stop"], ["stop", "-"], ["stop", "http://127.0.0.1/"], ["status", "nonsense"]])

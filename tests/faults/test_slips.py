@@ -101,6 +101,9 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["run", "{hub}", *ON, "--", "myst", "build"], 127, ["command not found: myst", "npm install -g mystmd"]),
     (["run", "{hub}", *ON, "--", "quarto", "render"], 127, ["https://quarto.org/"]),
     (["run", "{hub}", *ON, "--", "jupyter-book"], 127, ["pip install jupyter-book"]),
+    (["run", "{hub}", *ON, "--", "x" * 300], 127, ["command not found: xxx", "Is it installed"]),
+    (["run", "{hub}", *ON, "--", "echo " + "x" * 5000], 127, ["command not found: echo xxx", "Each word is an"]),
+    (["run", "{hub}", *ON, "--", "x/" * 3000], 127, ["command not found: x/x/", "No such file"]),
     (["run", "{hub}", *ON, "--", "no-such-command"], 127, ["command not found: no-such-command", "Is it installed"]),
 ]
 

@@ -33,7 +33,7 @@ class Signal(NamedTuple):
 
 class Plan(NamedTuple):
     seed: str
-    kind: str  # start, run, action
+    kind: str  # start, run, action, build
     stream: Stream
     out: str
     err: str
@@ -71,7 +71,7 @@ COMMANDS = (
 def draw(seed: str) -> Plan:
     """Return the plan of this seed."""
     dice = Random(seed)
-    kind = dice.choices(("start", "run", "action"), (5, 2, 3))[0]
+    kind = dice.choices(("start", "run", "action", "build"), (5, 2, 3, 1))[0]
     stream = _stream(dice)
     plan = Plan(
         seed,

@@ -206,6 +206,18 @@ class Run(Trial):
         return self._faults
 
 
+class Build(Trial):
+    def faults(self) -> list[str]:
+        plan = self.plan
+        out = Output(plan.out, self.directory, "out", plan.late)
+        err = Output(plan.err, self.directory, "err", plan.late)
+        command = [sys.executable, "-m", "clinder", "build", self.url, "--repo", "org/repo", *_timeout(plan)]
+        ended = self.execute(command, plan.signals, out, err)
+        self.expect_no_token(ended.out + ended.err, "the output", ended)
+        self.expect_nothing_left(ended)
+        return self._faults
+
+
 class Action(Trial):
     def faults(self) -> list[str]:
         plan = self.plan
@@ -258,7 +270,7 @@ class Action(Trial):
         return (self.directory / step / name).read_text()
 
 
-_TRIALS: dict[str, type[Trial]] = {"start": Start, "run": Run, "action": Action}
+_TRIALS: dict[str, type[Trial]] = {"start": Start, "run": Run, "action": Action, "build": Build}
 
 
 def _timeout(plan: Plan) -> list[str]:

@@ -115,6 +115,14 @@ def test_it_is_the_remote_that_the_branch_follows_then_origin_then_any(git: Git)
     assert found(git.path) == (("aaa/repo", git.head, "gh"), "aaa")
 
 
+def test_a_remote_without_a_url_is_none(cloned: Git) -> None:
+    cloned("config", "remote.aaa.prune", "true")
+    cloned("config", "branch.main.remote", "aaa")
+    assert found(cloned.path) == (("org/repo", cloned.head, "gh"), "origin")
+    cloned("config", "--unset", "remote.origin.url")
+    assert found(cloned.path) is None
+
+
 def test_a_remote_with_several_urls_is_where_git_fetches_from(cloned: Git) -> None:
     cloned("remote", "set-url", "--add", "origin", "https://github.com/mirror/repo")
     cloned("remote", "set-url", "--push", "origin", "https://github.com/push/repo")
@@ -284,6 +292,14 @@ def test_a_damaged_ref_ends_no_launch(cloned: Git, content: bytes) -> None:
     assert resolve_target(hub="https://hub.example.org", environ={}, directory=cloned.path).spec.ref == head
 
 
+@pytest.mark.parametrize("content", [b"\n", b"0" * 4000, b"\xff\n"])
+def test_damaged_packed_refs_end_no_launch(cloned: Git, content: bytes) -> None:
+    (cloned.path / ".git/packed-refs").write_bytes(content)
+    url = "https://github.com/Org/repo/tree/other/docs"  # a folder may follow a ref, which the checkout would know
+    target = resolve_target(hub="https://hub.example.org", environ={}, directory=cloned.path, repo=url)
+    assert target.spec.ref == "other/docs"
+
+
 @pytest.mark.parametrize("content", ["gitdir: /no/such/place\n", "gitdir: ../checkout/.git/worktrees/x\n", "oops", ""])
 def test_a_git_file_that_points_nowhere_has_nothing_to_launch(tmp_path: Path, content: str) -> None:
     (tmp_path / ".git").write_text(content)
@@ -308,6 +324,13 @@ def test_a_commit_on_a_branch_of_the_remote_or_behind_it_is_pushed_and_one_ahead
     cloned.pushed(branch="origin/feature/x")
     cloned.commit()
     assert is_pushed(cloned, "HEAD~1")
+
+
+def test_nothing_is_warned_of_where_the_history_is_too_long(cloned: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    cloned.commit()
+    assert not is_pushed(cloned)
+    monkeypatch.setattr("clinder.target.checkout._SECONDS", 0.0)
+    assert is_pushed(cloned)
 
 
 @pytest.mark.parametrize("seconds", [0, -3600])

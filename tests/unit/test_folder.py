@@ -114,3 +114,12 @@ def test_files_that_can_not_be_read_keep_nobody_waiting(root: Path) -> None:
     Path(os.fsdecode(os.fsencode(root / "docs") + b"/\xff\n'.py")).touch()
     (root / "docs" / "c.md").write_text(READS)
     assert len(warn_of_folder(root / "docs" / "deep")) == 1
+
+
+def test_pages_that_take_long_to_search_are_searched_for_a_limited_time(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "docs" / "a.md").write_text(READS)
+    assert len(warn_of_folder(root / "docs")) == 1
+    monkeypatch.setattr("clinder.target.folder._SECONDS", 0.0)
+    assert warn_of_folder(root / "docs") == []

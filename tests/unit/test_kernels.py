@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clinder.kernels import roll
+from clinder.kernels.bridge import _check
+from clinder.kernels.link import _answer_in
 from clinder.kernels.questions import IDLE, REPLY, Questions
 from clinder.kernels.remote import KernelSpec
 from clinder.kernels.specs import aliases, kernel_names
@@ -138,6 +141,21 @@ def test_a_name_that_the_session_has_not_is_its_only_kernel_of_the_language(
     specs: dict[str, KernelSpec], named: list[tuple[str, str]], found: dict[str, str], unknown: list[str]
 ) -> None:
     assert aliases(specs, [Named(*each) for each in named]) == (found, unknown)
+
+
+def test_a_status_of_any_size_takes_little_memory() -> None:
+    """Python takes 250 bytes for each of these objects of eight characters."""
+    header = b'{"msg_id": "1", "msg_type": "status", "session": "2"}'
+    content = b'{"execution_state": "idle", "x": [' + b'{"":{}},' * 100_000 + b"0]}"
+    message = Message("iopub", [header, b"{}", b"{}", content])
+    tracemalloc.start()
+    try:
+        for look in (_check, _answer_in):
+            with pytest.raises(Malformed):
+                look(message)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
 
 
 def notebook(name: object, **metadata: object) -> str:

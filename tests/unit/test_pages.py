@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,28 @@ def test_what_is_read_has_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             assert 0 < len(find_kernels(tmp_path)[Named("cookbook-dev")]) < 9
     monkeypatch.setattr(pages, "_MAX_FILE", 10)
     assert find_kernels(tmp_path) == {}
+
+
+def test_a_notebook_takes_little_more_memory_than_its_file(tmp_path: Path) -> None:
+    """Python takes 250 bytes for each of these objects of eight characters."""
+    cells = '{"":{}},' * 100_000
+    (tmp_path / "a.ipynb").write_text(notebook().replace('"cells": [', '"cells": [' + cells))
+    tracemalloc.start()
+    try:
+        assert list(find_kernels(tmp_path)) == [Named("cookbook-dev")]
+        assert tracemalloc.get_traced_memory()[1] < pages._MAX_FILE + 3 * len(cells)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_cell_that_shows_a_notebook_is_no_notebook(tmp_path: Path) -> None:
+    shown = notebook("other")
+    cells = [
+        {"cell_type": "markdown", "source": shown},
+        {"cell_type": "raw", "metadata": json.loads(shown)["metadata"]},
+    ]
+    (tmp_path / "a.ipynb").write_text(json.dumps({"cells": cells, "metadata": {"kernelspec": {"name": "own"}}}))
+    assert list(find_kernels(tmp_path)) == [Named("own", has_code=False)]
 
 
 def test_front_matter_is_read_up_to_a_bound_all_in_all(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import struct
+import sys
 import tempfile
 import termios
 import threading
@@ -244,7 +245,7 @@ def test_only_the_log_of_the_last_attempt_is_unfolded_and_nothing_of_a_launch_th
 
 @pytest.mark.usefixtures("_xterm")
 def test_what_is_folded_away_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clinder.cli.progress._MOST_FOLDED", 1000)
+    monkeypatch.setattr("clinder.cli.progress._MOST_FOLDED", 100 * sys.getsizeof("000000000\n"))
     with terminal() as (stream, close):
         progress = Progress(stream, Signals())
         for number in range(1000):

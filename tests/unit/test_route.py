@@ -185,6 +185,7 @@ def test_a_budget_that_is_used_up_is_waited_for_or_is_the_end() -> None:
         ({"x-ratelimit-remaining": "-1", "x-ratelimit-reset": "10"}, Budget(0, 10, 0.0)),
         ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": "1e99"}, Budget(1, 10, 86400.0)),
         ({"x-ratelimit-remaining": "9" * 5000, "x-ratelimit-reset": "10"}, None),
+        ({"x-ratelimit-remaining": "9" * 500, "x-ratelimit-reset": "160"}, Budget(1_000_000, 10, 60.0)),
     ],
 )
 def test_a_budget_is_read_from_an_answer(headers: dict[str, str], expected: Budget | None) -> None:

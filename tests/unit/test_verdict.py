@@ -5,6 +5,7 @@ import json
 import re
 import ssl
 import time
+import tracemalloc
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
@@ -286,6 +287,18 @@ def test_the_log_of_a_failed_build_is_its_last_lines() -> None:
     error = of_events(*lines[-40:], failed()).error()
     assert isinstance(error, BuildFailed)
     assert error.log == tuple(f"error {number}" for number in range(80, 100))
+
+
+def test_a_log_of_a_million_short_lines_takes_no_memory_for_each() -> None:
+    lines = [building("ab\n" * 20_000) for _ in range(40)]
+    tracemalloc.start()
+    try:
+        error = of_events(*lines, failed("error")).error()
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+    assert isinstance(error, BuildFailed)
+    assert error.log == ("ab",) * 20
 
 
 def test_the_length_of_a_rate_limits_window_is_no_time_to_wait() -> None:

@@ -196,7 +196,7 @@ def test_a_token_may_be_copied_with_what_is_around_it(clinder: Clinder, token: s
 @pytest.mark.parametrize(
     ("piped", "env", "said"),
     [
-        ("export JUPYTER_BASE_URL=http://127.0.0.1/ JUPYTER_TOKEN=s3cret", {}, "eval it"),
+        ("export JUPYTER_BASE_URL=http://127.0.0.1/ JUPYTER_TOKEN=s3cret", {}, "eval what it printed"),
         (None, {"JUPYTER_BASE_URL": "http://127.0.0.1/"}, "JUPYTER_TOKEN is not set"),
     ],
 )

@@ -83,7 +83,8 @@ class Parser(argparse.ArgumentParser):
 def parse(parser: Parser, words: list[str]) -> argparse.Namespace:
     """Return the parsed arguments. ``command_line`` has the words after two hyphens: the command of run."""
     words, command_line = _split_command(_with_command_first(parser, words))
-    for mistake in filter(None, map(explain_dash, words)):
+    options = {option for each in commands_of(parser).values() for option in each._option_string_actions}
+    for mistake in filter(None, (explain_dash(word, options) for word in words)):
         parser.refuse(*mistake)
     args, unknown = parser.parse_known_args(_with_token_last(_with_unit_joined(words)))
     if args.name == "build" and not any(word.startswith("-") for word in unknown):

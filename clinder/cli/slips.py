@@ -117,10 +117,12 @@ def explain_options(unknown: list[str], command: str, options: Mapping[str, Coll
     return said, f"Try: clinder {command} --help"
 
 
-def explain_dash(word: str) -> tuple[str, str] | None:
+def explain_dash(word: str, options: Collection[str]) -> tuple[str, str] | None:
     """Explain an option with a dash in place of its hyphens, as a text processor makes it; None for any other word."""
     match = re.match("[\u2012-\u2015]+-?([A-Za-z]+(?:-[A-Za-z]+)*)", word)
-    return match and (f"unknown option: {match[0][:32]}", f"Did you mean --{match[1][:30].lower()}, with two hyphens?")
+    if not match or f"--{match[1].lower()}" not in options:  # it may be a token
+        return None
+    return f"unknown option: {match[0]}", f"Did you mean --{match[1].lower()}, with two hyphens?"
 
 
 def explain_arguments(unknown: list[str], command: str) -> tuple[str, str]:

@@ -113,6 +113,7 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["status"], 2, ["No session", "clinder status 'ADDRESS'"]),
     (["stop", "https://hub.example.org/user/x/"], 2, ["no token", "followed by the token"]),
     (["stop", "hub.example.org/user/x?token=s3cret"], 2, ["Not a session's URL", "https://"]),
+    (["stop", "https://hub.example.org/user/x/", "\u2013s3cret"], 2, ["The token is empty or too long, or has blanks"]),
     (["stop", "build.sh"], 2, ["not a file", "clinder stop - < build.sh"]),
     (["stop", "-"], 2, ["Standard input has no session", "clinder start --json"]),
     (["stop", "a", "b", "c"], 2, ["too many arguments", "clinder stop --help"]),

@@ -159,7 +159,7 @@ def same_repository(one: RepoSpec, other: RepoSpec) -> bool:
 def parse_path(path: str) -> RepoSpec:
     """Return the spec of an encoded ``<provider>/<spec>``, as in a launch link. Raises `UsageError`."""
     word, _, spec = check_length(path, "a launch link's path").strip("/").partition("/")
-    name = provider_named(word)
+    name = provider_named(word) if word else ""
     if name not in PROVIDERS:
         raise UsageError(
             f"Unknown provider: {quote_text(word)}",
@@ -171,6 +171,11 @@ def parse_path(path: str) -> RepoSpec:
     words = len(parts) if not declared.has_ref else 1 if declared.url_encode else 2
     if name == "git" and re.fullmatch(r"https?%3A|https?:", parts[0], re.IGNORECASE):
         words = max(3, len(parts) - 1)  # a URL in which not all slashes are encoded, as in Jupyter Book's links
+    if name == "gl" and len(parts) > 1 and not re.search("%2f", parts[0], re.IGNORECASE):
+        raise UsageError(
+            f"Not a repository of the provider {name}: {quote_text(parts[0])}",
+            "In a launch link, the slashes of a GitLab project are written as %2F: gl/group%2Fproject/main.",
+        )
     repo, ref = "/".join(parts[:words]), "/".join(parts[words:])
     return RepoSpec(unquote(repo), unquote(ref) or "HEAD", name)
 
@@ -256,7 +261,7 @@ def _address(text: str) -> str:
 
 
 # A launch link; the URL of a build stream, which people copy from tools; a link of the first Binder.
-_LINK = re.compile(rf"/v2/|/build/(?=(?:{'|'.join(PROVIDERS)})/)|(?<=//mybinder\.org)/repo/")
+_LINK = re.compile(rf"/v2(?:/|$)|/build/(?=(?:{'|'.join(PROVIDERS)})/)|(?<=//mybinder\.org)/repo/")
 
 
 def _split_link(address: str) -> tuple[str, str] | None:

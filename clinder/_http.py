@@ -142,14 +142,14 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, keep: Callable[[socket.socket], None]) -> None:
         self._keep = keep
-        self._trusted = ""
+        self._checked = ""
         super().__init__()
 
     def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
         """Check the file of certificates that the environment names, and go on. Raises `UsageError`."""
-        if isinstance(verify, str) and url.startswith("https:") and verify != self._trusted:
+        if isinstance(verify, str) and url.startswith("https:") and verify != self._checked:
             _check_certificates(verify)
-            self._trusted = verify
+            self._checked = verify
         super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:

@@ -21,6 +21,7 @@ from requests.cookies import RequestsCookieJar
 from requests.utils import get_environ_proxies, select_proxy
 
 from clinder import __version__
+from clinder.errors import UsageError
 from clinder.text import strip_ansi
 
 USER_AGENT = f"clinder/{__version__} (+https://github.com/org/clinder)"
@@ -151,7 +152,15 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, keep: Callable[[socket.socket], None]) -> None:
         self._keep = keep
+        self._checked = ""
         super().__init__()
+
+    def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
+        """Check the file of certificates that the environment names, and go on. Raises `UsageError`."""
+        if isinstance(verify, str) and url.startswith("https:") and verify != self._checked:
+            _check_certificates(verify)
+            self._checked = verify
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
         """Return the pool of connections for a request (requests 2.32)."""
@@ -172,6 +181,24 @@ class _Adapter(HTTPAdapter):
                 return connection
 
         return Connection
+
+
+def _check_certificates(path: str) -> None:
+    """Raise `UsageError` if a file of certificates can't be read. Otherwise this looks like a fault of the network."""
+    if os.path.isdir(path):  # noqa: PTH112  (Path.is_dir() may raise)
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:
+        why = "no certificate is in it" if isinstance(error, ssl.SSLError) else error.strerror
+        name = next((name for name in _CERTIFICATES if os.environ.get(name) == path), "requests")
+        raise UsageError(
+            f"The certificates of {name} can't be read: {why}.",
+            "Expected the path of a PEM file. In the Action, the path begins in the workspace.",
+        ) from None
+
+
+_CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 def _without_body(response: requests.Response, **_: object) -> None:

@@ -14,6 +14,11 @@ MAX_LENGTH = 2000  # characters; a longer address, repository or ref is refused 
 _SSH_HOSTS = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}
 
 
+def pasted(text: str) -> str:
+    """Return text without blanks and quotes around it, which come along when people copy it from a document."""
+    return text.strip().strip("\"'`\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb").strip()
+
+
 def check_length(text: str, name: str) -> str:
     """Return text. Raises `UsageError` if it is longer than any address; ``name`` is the noun for it in the message."""
     if len(text) > MAX_LENGTH:

@@ -130,7 +130,7 @@ def recognise(text: str, provider: str | None) -> Address:
         return Address(provider, text)
     found = _from_doi(text, provider) or _from_short_form(text, provider) or _from_url(_to_url(text), provider)
     if found is None:
-        if "://" in text or (provider is None and not re.fullmatch(_OWNED, text)):
+        if "://" in text or (provider is None and (_PATH.match(text) or not re.fullmatch(_OWNED, text))):
             raise UsageError(f"Not a repository: {quote_text(text)}", _hint(text))
         found = Address(provider or "gh", text.removesuffix(".git"))
     if provider and found.provider != provider:
@@ -147,9 +147,17 @@ def is_repository_host(url: str) -> bool:
     return host in {*_BY_HOST, *_MIRRORS, "zenodo.org", "figshare.com", "doi.org"}
 
 
+# A path of this machine.
+_PATH = re.compile(r"/|~|\.{1,2}(?:/|$)|file:", re.IGNORECASE)
+
+
 def _hint(text: str) -> str:
+    if _PATH.match(text):
+        return "A hub can't read files of this machine. Push them and give org/repo, or use the embedded hub, local."
     if re.search("[<>{}]", text):
         return f"The words in brackets are to be replaced. {_HINT}"
+    if match := re.fullmatch(rf"({_OWNED})(?:[/,;]|\?.*)", text):
+        return f"Did you mean {match[1][:200]} ?"
     if match := re.fullmatch(rf"({_OWNED})([#:/])([\w./-]+)", text):
         group = ", or the provider gl (--provider gl)" if match[2] == "/" else ""
         return f"Did you mean {match[1][:200]} with --ref {match[3][:200]}{group}?"
@@ -255,13 +263,22 @@ def _from_url(text: str, provider: str | None) -> Address | None:
     if host not in _BY_HOST and name == "git":
         if host in ("zenodo.org", "figshare.com"):
             raise UsageError(f"Not a repository: {quote_text(text)}", "Give its DOI, which stands on its page.")
-        return Address("git", text)
+        return _page_of_a_gitlab(parts, path) or Address("git", text)
     match = re.fullmatch(PROVIDERS[name].detect, path)
     if not match:
         raise UsageError(f"Not a repository: {quote_text(text)}", _page_hint(name, path))
     groups = match.groupdict()
     repo = f"{parts.scheme}://{parts.netloc}/{match['repo']}" if name == "git" else match["repo"]
     return Address(name, repo, _ref(groups.get("ref"), groups.get("file"), text, repo))
+
+
+def _page_of_a_gitlab(parts: SplitResult, path: str) -> Address | None:
+    """Recognise a page of a GitLab server other than gitlab.com: only GitLab has ``/-/`` in its addresses."""
+    match = re.fullmatch(PROVIDERS["gl"].detect, path) if "/-/" in path else None
+    if not match:
+        return None
+    repo = f"{parts.scheme}://{parts.netloc}/{match['repo']}"
+    return Address("git", repo, _ref(match["ref"], match["file"], parts.geturl(), repo))
 
 
 def _page_hint(provider: str, path: str) -> str:

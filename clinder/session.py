@@ -35,6 +35,7 @@ from clinder._http import (
     sleep_unless,
 )
 from clinder.errors import SessionError, SessionGone, SessionUnreachable, UsageError, WrongToken
+from clinder.giturl import pasted
 from clinder.jupyterhub import TokenAuth, check_token, remove_server
 from clinder.spec import RepoSpec, check_url
 from clinder.text import one_line
@@ -140,7 +141,9 @@ class Session:
         message repeats neither the URI nor the token.
         """
         hint = "Expected a URI with its token (https://hub/user/x/?token=...), or a URL followed by the token."
-        uri = uri.strip()
+        uri = pasted(uri)
+        if token:  # people also copy ?token= from an address
+            token = pasted(token).removeprefix("?").removeprefix("token=")
         try:
             parts = urlsplit(uri)
         except ValueError:

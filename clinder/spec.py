@@ -12,7 +12,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from clinder.errors import UsageError
-from clinder.giturl import check_length, quote_text, to_https
+from clinder.giturl import check_length, pasted, quote_text, to_https
 from clinder.providers import PROVIDERS as PROVIDERS
 from clinder.providers import is_repository_host, provider_of, recognise
 from clinder.providers import provider_named as provider_named
@@ -83,7 +83,7 @@ class RepoSpec(_Spec):
         launch link, or a DOI. If ``ref`` is None, the ref in the URL (``/tree/<ref>``) counts. If ``provider`` is None,
         it is recognised from the text. Raises `UsageError`.
         """
-        text = text.strip()
+        text = pasted(text)
         provider = provider_named(provider) if provider else None
         if provider is None and (linked := _linked_spec(text)):
             return linked.at(ref) if ref else linked
@@ -159,17 +159,23 @@ def same_repository(one: RepoSpec, other: RepoSpec) -> bool:
 def parse_path(path: str) -> RepoSpec:
     """Return the spec of an encoded ``<provider>/<spec>``, as in a launch link. Raises `UsageError`."""
     word, _, spec = check_length(path, "a launch link's path").strip("/").partition("/")
-    name = provider_named(word)
+    name = provider_named(word) if word else ""
     if name not in PROVIDERS:
         raise UsageError(
             f"Unknown provider: {quote_text(word)}",
-            f"Expected one of {', '.join(PROVIDERS)}; one of the hub's own has to be said, with its repository.",
+            f"A launch link is like https://hub/v2/gh/org/repo/ref, with one of {', '.join(PROVIDERS)}. "
+            "Give a provider that only the hub knows with --provider and --repo.",
         )
     declared = PROVIDERS[name]
     parts = spec.split("/")
     words = len(parts) if not declared.has_ref else 1 if declared.url_encode else 2
     if name == "git" and re.fullmatch(r"https?%3A|https?:", parts[0], re.IGNORECASE):
         words = max(3, len(parts) - 1)  # a URL in which not all slashes are encoded, as in Jupyter Book's links
+    if name == "gl" and len(parts) > 1 and not re.search("%2f", parts[0], re.IGNORECASE):
+        raise UsageError(
+            f"Not a repository of the provider {name}: {quote_text(parts[0])}",
+            "In a launch link, the slashes of a GitLab project are written as %2F: gl/group%2Fproject/main.",
+        )
     repo, ref = "/".join(parts[:words]), "/".join(parts[words:])
     return RepoSpec(unquote(repo), unquote(ref) or "HEAD", name)
 
@@ -181,20 +187,41 @@ def parse_hub(text: str) -> tuple[str, RepoSpec | None]:
     browser, and is ignored. Raises `UsageError`; its hint says what the person probably meant.
     """
     address = check_length(_address(text), "a BinderHub's URL")
-    if (meant := _meant_hub(address)) and not is_repository_host(meant):
-        raise UsageError(f"Not a BinderHub's URL: {quote_text(address)}", f"Did you mean {meant[:200]} ?")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", address) and not meant:
-        raise UsageError(
-            f"{quote_text(address)} looks like a repository, not like a hub's URL.",
-            f"Give it with --repo {address[:200]} (the Action's repo).",
-        )
+    meant = _meant_hub(address)
+    _refuse_other_addresses(address, meant)
     hub, path = _split_link(address) or (address, "")
     if not path and is_repository_host(meant or hub):
         raise UsageError(
             f"{quote_text(address)} is the address of a repository host, not of a hub.",
             "Give it with --repo (the Action's repo).",
         )
+    if not path and re.search(r"[?&]token=", text):
+        raise UsageError(
+            "That is the address of a session, not of a hub.",
+            "Give it to clinder status or clinder stop. The URL of a hub is like https://mybinder.org/.",
+        )
     return check_url(hub, "a BinderHub's URL"), parse_path(path) if path else None
+
+
+def _refuse_other_addresses(address: str, meant: str) -> None:
+    """Raise `UsageError` for a path, a repository, or an address without its scheme; ``meant`` is the URL for that."""
+    if _PATH.match(address):
+        raise UsageError(
+            f"{quote_text(address)} is a path on this machine, not a hub's URL.",
+            "To launch the repository that you are in, give no hub. For the embedded hub, write local.",
+        )
+    if meant and not is_repository_host(meant):
+        raise UsageError(f"Not a BinderHub's URL: {quote_text(address)}", f"Did you mean {meant[:200]} ?")
+    if _DOI.match(address) or (re.fullmatch(r"[\w.-]+/[\w.-]+", address) and not meant):
+        raise UsageError(
+            f"{quote_text(address)} looks like a repository, not like a hub's URL.",
+            f"Give it with --repo {address[:200]} (the Action's repo).",
+        )
+
+
+# A path, or the name of a file such as a notebook, where a hub's URL is expected.
+_PATH = re.compile(r"(?:\.{1,2}|~[\w.-]*)?/|\.{1,2}$|[\w-]+\.(?:ipynb|md|rst|ya?ml|json|py|txt|toml|R|sh)$")
+_DOI = re.compile(r"(?:doi:)?10\.\d{4,9}/", re.IGNORECASE)
 
 
 def _meant_hub(address: str) -> str:
@@ -202,6 +229,8 @@ def _meant_hub(address: str) -> str:
 
     For a word that looks like mybinder, return mybinder.org's URL.
     """
+    if _DOI.match(address):
+        return ""
     if re.fullmatch(r"(localhost|127\.0\.0\.1)(:\d+)?(/[!-~]*)?", address):
         return f"http://{address}"
     if re.fullmatch(r"[\w-]+(\.[\w-]+)+(:\d+)?(/[!-~]*)?", address):
@@ -216,6 +245,8 @@ def _meant_hub(address: str) -> str:
 def _linked_spec(text: str) -> RepoSpec | None:
     """Return the spec in a launch link, if its provider is known; None if text is no such link."""
     address = _address(text)
+    if "://" not in address:
+        address = _meant_hub(check_length(address, "a launch link"))
     if not re.match("https?://", address) or is_repository_host(address):
         return None
     _, path = _split_link(check_length(address, "a launch link")) or ("", "")
@@ -224,13 +255,13 @@ def _linked_spec(text: str) -> RepoSpec | None:
 
 def _address(text: str) -> str:
     """Return an address without query and fragment; for a badge in Markdown, the address that it links to."""
-    text = text.strip()
+    text = pasted(text)
     badge = re.fullmatch(r"\[?!\[[^]]*\]\([^)]*\)\]\(([^)\s]*)\)", text)
     return re.split(r"[?#]", badge[1] if badge else text, maxsplit=1)[0]
 
 
 # A launch link; the URL of a build stream, which people copy from tools; a link of the first Binder.
-_LINK = re.compile(rf"/v2/|/build/(?=(?:{'|'.join(PROVIDERS)})/)|(?<=//mybinder\.org)/repo/")
+_LINK = re.compile(rf"/v2(?:/|$)|/build/(?=(?:{'|'.join(PROVIDERS)})/)|(?<=//mybinder\.org)/repo/")
 
 
 def _split_link(address: str) -> tuple[str, str] | None:

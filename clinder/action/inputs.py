@@ -1,6 +1,7 @@
 """Read the Action's inputs: the target, the deadline and the tokens."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from actions_toolkit import core
 
 from clinder.duration import parse_duration
 from clinder.errors import UsageError
+from clinder.giturl import quote_text
 from clinder.hub import DEFAULT_TIMEOUT
 from clinder.jupyterhub import check_token
 from clinder.spec import RepoSpec, parse_hub, provider_named
@@ -89,6 +91,11 @@ def _read_hubs(name: str) -> tuple[str, ...]:
     hubs = tuple(line.strip() for line in core.get_input(name).splitlines() if line.strip())
     with _blamed(name):
         for hub in hubs:
+            if hub.lower() == "local":
+                raise UsageError("The Action has no embedded hub.", "Use clinder run local in a step of your own.")
+            if re.search(r"^- |^\[(?!!\[)|, ?https?://", hub):
+                what = f"Not a BinderHub's URL: {quote_text(hub)}"
+                raise UsageError(what, "Write one hub a line, without commas, brackets or hyphens.")
             parse_hub(hub)
     return hubs
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from clinder import __version__
-from clinder.cli.slips import explain_arguments, explain_command, explain_options
+from clinder.cli.slips import explain_arguments, explain_command, explain_dash, explain_options
 from clinder.duration import parse_duration
 from clinder.errors import UsageError, more
 from clinder.spec import DEFAULT_HUB, PROVIDERS, PUBLIC_HUBS
@@ -83,7 +83,10 @@ class Parser(argparse.ArgumentParser):
 def parse(parser: Parser, words: list[str]) -> argparse.Namespace:
     """Return the parsed arguments. ``command_line`` has the words after two hyphens: the command of run."""
     words, command_line = _split_command(_with_command_first(parser, words))
-    args, unknown = parser.parse_known_args(_with_token_last(words))
+    options = {option for each in commands_of(parser).values() for option in each._option_string_actions}
+    for mistake in filter(None, (explain_dash(word, options) for word in words)):
+        parser.refuse(*mistake)
+    args, unknown = parser.parse_known_args(_with_token_last(_with_unit_joined(words)))
     if args.name == "build" and not any(word.startswith("-") for word in unknown):
         args.hubs += unknown  # argparse takes only the hubs before the first option
         unknown = []
@@ -134,6 +137,14 @@ def _split_command(words: list[str]) -> tuple[list[str], list[str]]:
         return words, []
     split = words.index("--")
     return words[:split], words[split + 1 :]
+
+
+def _with_unit_joined(words: list[str]) -> list[str]:
+    """Return the words with "--timeout 20 min" as two words, so that the error about the duration shows both parts."""
+    for place, word in enumerate(words[2:], 2):
+        if words[place - 2] == "--timeout" and re.fullmatch(r"(?:h|m|s|hours?|min|minutes?|sec|seconds?)", word):
+            return [*words[: place - 1], f"{words[place - 1]} {word}", *words[place + 1 :]]
+    return words
 
 
 def _with_token_last(words: list[str]) -> list[str]:

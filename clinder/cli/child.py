@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from clinder._signals import Signals
 from clinder.cli.processes import descendants
-from clinder.cli.slips import SHELL_WORDS, explain_missing
+from clinder.cli.slips import SHELL_WORDS, explain_missing, how_to_run_file
 from clinder.errors import more
 
 # Seconds in which the command can end after a signal. The rest of a runner's ten is for stopping the session.
@@ -41,10 +41,10 @@ def what_prevents(words: list[str]) -> Obstacle | None:
     if found:
         return None
     # Path.is_dir() and Path.is_file() raise errors, for example for a whole script as one word, which is too long.
-    if os.path.isdir(word):  # noqa: PTH112
+    if os.path.isdir(word) and word not in SHELL_WORDS:  # noqa: PTH112
         return Obstacle(f"{word} is a directory, not a command", _NOT_EXECUTABLE, "Name a program that is in it.")
     if os.sep in word and os.path.isfile(word):  # noqa: PTH113
-        hint = f"Write: chmod +x {word}, or: clinder run -- sh {word}"
+        hint = how_to_run_file(word) or f"Write: chmod +x {word}, or: clinder run -- sh {word}"
         return Obstacle(f"{word} is not executable", _NOT_EXECUTABLE, hint)
     what, hint = explain_missing(words)
     return Obstacle(what, _NOT_FOUND, hint)

@@ -15,6 +15,7 @@ from clinder._signals import Signals
 from clinder.cli.output import write_result
 from clinder.cli.plan import as_json, check_format, show_plan
 from clinder.cli.progress import Progress
+from clinder.cli.slips import explain_variables
 from clinder.errors import ClinderError, SessionError, UsageError, more
 from clinder.handover import hand_over, launched, stop_session, which_token
 from clinder.images import Built, build_image, exit_code, hubs_to_build
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
     from clinder.cli.child import what_prevents
     from clinder.cli.use import LOST, use_session
 
-    if not args.command_line:
+    if not "".join(args.command_line[:1]).strip():
         raise UsageError("No command to run.", "Expected it after two hyphens: clinder run -- myst build --execute")
     check_format(args)
     if obstacle := what_prevents(args.command_line):
@@ -271,7 +272,7 @@ def _target(args: argparse.Namespace, hub: str | None, others: Sequence[str]) ->
     hub = hub or os.environ.get("CLINDER_HUB")
     if hub and hub.lower() == "local":
         return _local_target(args)
-    return resolve_target(
+    target = resolve_target(
         hub=hub,
         fallback_hubs=others,
         repo=args.repo,
@@ -282,6 +283,7 @@ def _target(args: argparse.Namespace, hub: str | None, others: Sequence[str]) ->
         build_only=args.name == "build",
         offline=args.dry_run,
     )
+    return target._replace(lines=(*target.lines, *explain_variables(os.environ)))
 
 
 def _local_target(args: argparse.Namespace) -> "Target":
@@ -313,6 +315,8 @@ def _session(args: argparse.Namespace) -> "Session":
     uri, token = args.session, args.token
     if uri == "-":
         uri = sys.stdin.buffer.read(_MOST_INPUT).decode("utf-8", "replace").strip()
+        if not uri or uri.startswith("export "):
+            raise UsageError("Standard input has no session.", _PIPE_A_SESSION)
         if uri.startswith("{"):
             uri, token = _from_json(uri)
     elif uri is None:
@@ -323,7 +327,17 @@ def _session(args: argparse.Namespace) -> "Session":
                 f"Write: clinder {args.name} 'ADDRESS', the one that clinder start printed "
                 '(https://hub/user/x/?token=...). Or first: eval "$(clinder start --format env)"',
             )
+        if not token and "token=" not in uri:
+            raise UsageError("The session has no token: JUPYTER_TOKEN is not set.", "Set both, or give the address.")
+    elif os.path.isfile(uri):  # noqa: PTH113  (Path.is_file() may raise)
+        raise UsageError("A session is expected, not a file.", f"Write: clinder {args.name} - < {uri}")
     return Session.parse(uri, token)
+
+
+_PIPE_A_SESSION = (
+    'Expected a URI with its token, or what "clinder start --json" printed. '
+    "After start --format env, eval what it printed, and leave the - out."
+)
 
 
 _MOST_INPUT = 1 << 20  # bytes of a file or of standard input
@@ -336,7 +350,5 @@ def _from_json(text: str) -> tuple[str, str]:
         content = {}
     url, token = content.get("url"), content.get("token")
     if not isinstance(url, str) or not isinstance(token, str):
-        raise UsageError(
-            "Standard input has no session.", 'Expected a URI with its token, or what "clinder start --json" printed.'
-        )
+        raise UsageError("Standard input has no session.", _PIPE_A_SESSION)
     return url, token

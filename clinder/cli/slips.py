@@ -5,7 +5,7 @@ Each function returns what is wrong, and a hint what to write instead. An argume
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 
 # Other tools' words for clinder's commands.
@@ -33,8 +33,14 @@ _OPTIONS = {
     **dict.fromkeys(("--output", "-o"), "Did you mean --format?"),
     **dict.fromkeys(("--log", "--logfile"), "Did you mean --log-file?"),
     "--silent": "Did you mean --quiet?",
-    "--token": "The token of a session follows its URL: clinder stop URL TOKEN. That of a hub is --build-token.",
+    "--token": "For a session: clinder stop URL TOKEN. For a hub: --build-token, or CLINDER_HUB_TOKEN for a login.",
+    "--hub-token": "Other users can read a command line: set CLINDER_HUB_TOKEN, or name a file with --hub-token-file.",
+    "--version": "Write: clinder --version",
+    **dict.fromkeys(("--env", "-e"), "clinder sets no variables in a session."),
 }
+
+# The variables of the command line, without the prefix CLINDER_.
+_VARIABLES = ("HUB", "HUB_TOKEN", "BUILD_TOKEN")
 
 # How a missing command is usually installed.
 _INSTALL = {
@@ -55,6 +61,14 @@ _INSTALL = {
     "npm": "https://nodejs.org/, or actions/setup-node in a workflow",
     "npx": "https://nodejs.org/, or actions/setup-node in a workflow",
     "python": "Is it called python3 here?",
+}
+
+# Files that are no programs, and the command that runs them.
+_INTERPRETERS = {
+    ".ipynb": "--kernels -- jupyter execute --inplace",
+    ".py": "-- python3",
+    ".R": "-- Rscript",
+    ".jl": "-- julia",
 }
 
 # Words of a shell that are no programs (POSIX, "Special Built-In Utilities", and cd, alias, umask).
@@ -89,7 +103,7 @@ def explain_command(words: list[str], commands: Collection[str]) -> tuple[str, s
 
 def explain_options(unknown: list[str], command: str, options: Mapping[str, Collection[str]]) -> tuple[str, str]:
     """Explain options that a command does not have; ``options`` has the options of each command."""
-    names = [_option_name(word) for word in unknown]
+    names = [_option_name(word, options[command]) for word in unknown]
     said = f"unknown option: {', '.join(name or '(not shown, it may be a token)' for name in names)}"
     for name in filter(None, names):
         if hint := _OPTIONS.get(name):
@@ -98,9 +112,17 @@ def explain_options(unknown: list[str], command: str, options: Mapping[str, Coll
                 return said, hint.format(command=command)
         if others := [other for other, its in options.items() if name in its]:
             return said, f"{name} is an option of: {', '.join(others)}."
-        if meant := _nearest(name, set(options[command]) - {"-h", "--help"}):
-            return said, f"Did you mean {meant}?"
+        if meant := _nearest(name.strip("-").lower(), [each[2:] for each in options[command] if each[:2] == "--"]):
+            return said, f"Did you mean --{meant}?"
     return said, f"Try: clinder {command} --help"
+
+
+def explain_dash(word: str, options: Collection[str]) -> tuple[str, str] | None:
+    """Explain an option with a dash in place of its hyphens, as a text processor makes it; None for any other word."""
+    match = re.match("[\u2012-\u2015]+-?([A-Za-z]+(?:-[A-Za-z]+)*)", word)
+    if not match or f"--{match[1].lower()}" not in options:  # it may be a token
+        return None
+    return f"unknown option: {match[0]}", f"Did you mean --{match[1].lower()}, with two hyphens?"
 
 
 def explain_arguments(unknown: list[str], command: str) -> tuple[str, str]:
@@ -110,16 +132,24 @@ def explain_arguments(unknown: list[str], command: str) -> tuple[str, str]:
         return "too many arguments", "More hubs are written as --fallback-hub URL, a repository as --repo URL."
     if command in _LAUNCHING and re.fullmatch(r"[\w.-]{1,60}/[\w.-]{1,60}", word):
         return "too many arguments", f"Did you mean --repo {word}?"
+    if match := re.match(r"([a-z]+(?:-[a-z]+)*)=", word):
+        return "too many arguments", f"An option begins with two hyphens: --{match[1][:30]}="
     return "too many arguments", f"Try: clinder {command} --help"
 
 
-def _option_name(word: str) -> str:
+def _option_name(word: str, known: Collection[str]) -> str:
     """Return the name of an option without its value; an empty text if it does not look like an option."""
+    if f"--{word.partition('=')[0].strip('-').lower()}" in known:  # --Repo, -repo
+        return word.partition("=")[0]
     name = word.partition("=")[0] if word.startswith("--") else word[:2]
     return name if re.fullmatch("-[A-Za-z]|--[a-z]+(-[a-z]+)*", name) and len(name) <= 30 else ""
 
 
-def _nearest(word: str, words: Iterable[str]) -> str:
+def _nearest(word: str, words: Collection[str]) -> str:
+    """Return the only word that begins like this, or else the most similar one; empty if there is none."""
+    begun = [each for each in words if each.startswith(word)]
+    if begun:
+        return begun[0] if len(begun) == 1 else ""
     return next(iter(get_close_matches(word, words, 1, cutoff=0.6)), "")
 
 
@@ -141,6 +171,8 @@ def explain_missing(words: list[str]) -> tuple[str, str]:
         return f"command not found: {shown}", f"Each word is an argument of its own. Write: clinder run -- {shown}"
     if first == "--":
         return "command not found: --", "Write the two hyphens once: clinder run -- COMMAND"
+    if first.startswith("-"):
+        return f"command not found: {first}", "That is an option. Write a command before it: clinder run -- COMMAND"
     return f"command not found: {first}", _how_to_install(first)
 
 
@@ -148,10 +180,26 @@ def _how_to_install(name: str) -> str:
     if "/" in name:
         return "No such file. A relative path begins in the current directory."
     if os.path.isfile(name):  # noqa: PTH113  (Path.is_file() raises an error for a long name)
-        return f"A file of this name is here. Write: clinder run -- ./{name}"
+        return how_to_run_file(name) or f"A file of this name is here. Write: clinder run -- ./{name}"
     if how := _INSTALL.get(name):
         return how if how.endswith("?") else f"Install it: {how}"
     return "Is it installed, and on the PATH of this environment?"
+
+
+def explain_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return a warning for each variable whose name is nearly that of a variable of clinder."""
+    meant = {name: _nearest(name[8:], _VARIABLES) for name in environ if re.fullmatch("CLINDER_[A-Z_]{1,30}", name)}
+    return [
+        f"warning: {name} is no variable of clinder. Did you mean CLINDER_{its}?"
+        for name, its in sorted(meant.items())
+        if its and name[8:] not in _VARIABLES
+    ]
+
+
+def how_to_run_file(name: str) -> str:
+    """Return the command that runs a file of a language or a notebook; an empty text for any other file."""
+    how = next((how for ending, how in _INTERPRETERS.items() if name.endswith(ending)), "")
+    return how and f"Write: clinder run {how} {name}"
 
 
 def _quote(text: str) -> str:

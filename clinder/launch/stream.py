@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import requests
 
 from clinder._http import LONGEST_TIMEOUT, NETWORK_ERRORS, Client, proxies
+from clinder.errors import UsageError
 from clinder.launch.cancellation import Cancellation
 from clinder.launch.events import FAILED_PHASES, KNOWN_PHASES, LAUNCH_PHASES, Event, iter_events
 from clinder.text import one_line
@@ -67,11 +68,14 @@ def attempt(
     """Request the stream at ``address``, read it to ``ready`` or ``failed``, and return the outcome.
 
     After ``silence`` seconds without a byte the connection is dead. ``on_event`` is called with each event. If the
-    launch is cancelled and no answer has come within the grace, raises the reason to end.
+    launch is cancelled and no answer has come within the grace, raises the reason to end. Raises `UsageError` if the
+    environment names certificates that can't be read.
     """
     cancellation.new_attempt()
     try:
         response = http.interruptible(lambda: _get(http, address, silence), cancellation.check_listening)
+    except UsageError:
+        raise
     except (*NETWORK_ERRORS, ValueError) as error:  # ValueError: the URL of a redirect or of the proxy is malformed
         request = getattr(error, "request", None)
         return Outcome(getattr(request, "url", None) or address, error=error)

@@ -52,7 +52,7 @@ def find_environment(commit: str, checkout: Checkout | None) -> Reuse:
     """Return the newest of a commit and its ancestors that changed the environment."""
     try:
         if checkout is None:
-            raise _NoReuse("there is no git checkout here, whose history would tell which")
+            raise _NoReuse("there is no git checkout here, and clinder needs its history")
         if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", commit):
             raise _NoReuse(f"{commit} is no full commit id, so this checkout may have another one of that name")
         newest, rule, changed = _newest_change(_History(checkout.repo), ObjectID(commit.encode()))

@@ -149,7 +149,7 @@ def _read_config(path: Path) -> Project:
     return _parse(content, str(path))
 
 
-_SAY_WHICH = "Correct it, or say what to launch where: a hub and --repo."
+_SAY_WHICH = "Correct it, or give a hub and --repo."
 
 
 def _parse(content: bytes, name: str) -> Project:

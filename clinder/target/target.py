@@ -317,7 +317,11 @@ class _Surroundings:
     def _looked_at(self) -> Iterable[str]:
         yield "none was given"
         yield f"no variables of {', '.join(CIS)} name one"
-        yield f"{self.myst.name} names none" if self.myst else f"no myst.yml is in {self._directory} or above it"
+        yield (
+            f"{self.myst.name} names none"
+            if self.myst
+            else f"no myst.yml with a project is in {self._directory} or above it"
+        )
         if self.checkout:
             yield self.checkout.why_not()
         else:

@@ -128,6 +128,11 @@ def test_a_launch_link_names_repository_and_ref(tmp_path: Path) -> None:
     [
         ("hub_url", "no url"),
         ("hub_url", "mybinder.org"),
+        ("hub_url", "local"),
+        ("hub_url", "- https://mybinder.org"),
+        ("hub_url", "['https://mybinder.org']"),
+        ("hub_url", "https://mybinder.org, https://hub.example.org"),
+        ("hub_url", "https://hub.example.org/user/x/lab?token=s3cret"),
         ("timeout", "soon"),
         ("timeout", "0"),
         ("timeout", "-5"),
@@ -150,6 +155,7 @@ def test_bad_input_is_one_annotation_that_names_the_input(tmp_path: Path, name: 
         assert message.startswith(f"Input {name.replace('_', '-')}: ")
         assert properties["title"] == "Invalid input"
         assert main.summary.startswith("### Invalid input\n\nInput ")
+        assert "s3cret" not in f"{main.log.raw!r} {main.summary}"
         assert hub.builds == []
 
 

@@ -84,7 +84,7 @@ def test_nothing_found_lists_what_was_looked_at_and_says_what_to_do(clinder: Cli
         assert (done.returncode, done.stdout, hub.requests) == (2, "", [])
     problem, advice, _ = done.stderr.splitlines()
     assert problem.startswith("clinder: error: No repository to launch: none was given; no variables of GitHub Actions")
-    assert f"no myst.yml is in {clinder.directory} or above it" in problem
+    assert f"no myst.yml with a project is in {clinder.directory} or above it" in problem
     assert f"{clinder.directory} is in no git checkout" in problem
     assert "--repo org/repo" in advice
 

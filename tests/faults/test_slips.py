@@ -1,5 +1,6 @@
 """What people write by mistake: the exit code, and the words that help them on. Nothing is asked of any hub."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,8 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["shutdown"], 2, ["unknown command: shutdown", "clinder stop?"]),
     (["exec", "--", "ls"], 2, ["clinder run?"]),
     (["version"], 2, ["clinder --version?"]),
+    (["stat"], 2, ["unknown command: stat", "clinder status?"]),
+    (["st"], 2, ["unknown command: st", "Expected one of start"]),
     (["frobnicate"], 2, ["unknown command: frobnicate", "Expected one of start, run, build, stop"]),
     (["local"], 2, ["no command before local", LOCAL]),
     (["--local"], 2, ["no command before --local", LOCAL]),
@@ -44,11 +47,23 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["stop", "--repo", "org/repo"], 2, ["--repo is an option of: start, run"]),
     (["stop", "--token", "s3cret"], 2, ["unknown option: --token", "clinder stop URL TOKEN"]),
     (["stop", "--s3cretT0ken"], 2, ["unknown option: (not shown"]),
+    (["start", "--Repo", "org/repo"], 2, ["unknown option: --Repo", "--repo?"]),
+    (["start", "-repo", "org/repo"], 2, ["unknown option: -repo", "--repo?"]),
+    (["start", "\u2013repo", "org/repo"], 2, ["unknown option: \u2013repo", "--repo, with two hyphens"]),
+    (["start", "{hub}", "\u2014repo=org/repo"], 2, ["unknown option: \u2014repo\n", "--repo, with two hyphens"]),
+    (["start", "{hub}", "repo=org/repo"], 2, ["too many arguments", "two hyphens: --repo="]),
+    (["start", "{hub}", "build-token=s3cret"], 2, ["too many arguments", "two hyphens: --build-token="]),
+    (["start", "--time", "5", *ON], 2, ["unknown option: --time", "--timeout?"]),
+    (["start", "--env", "A=s3cret", *ON], 2, ["sets no variables"]),
+    (["start", "--hub-token", "s3cret", *ON], 2, ["unknown option: --hub-token", "set CLINDER_HUB_TOKEN"]),
+    (["run", "--version"], 2, ["clinder --version"]),
     (["start", "-x"], 2, ["unknown option: -x", "clinder start --help"]),
     (["run", "--json", *ON, "--", "ls"], 2, ["--json with --dry-run"]),
     (["start", "-q", "-v", *ON], 2, ["not allowed with"]),
     (["start", "--repo"], 2, ["--repo", "expected one argument"]),
     (["start", "--timeout", "20min", *ON], 2, ["not a duration: '20min'", "20m, 90s, 1h30m"]),
+    (["start", "--timeout", "20", "min", *ON], 2, ["not a duration: '20 min'", "20m, 90s, 1h30m"]),
+    (["run", "{hub}", "--timeout", "1", "h", *ON, "--", "ls"], 2, ["not a duration: '1 h'", "20m, 90s, 1h30m"]),
     (["start", "--timeout", "1:30", *ON], 2, ["20m, 90s, 1h30m"]),
     (["start", "--log-file", "no/such/directory", *ON], 2, ["The log file can't be written", "No such file"]),
     # Hubs
@@ -62,6 +77,22 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["start", "htps://mybinder.org", *ON], 2, ["https://mybinder.org ?"]),
     (["start", "http//mybinder.org", *ON], 2, ["https://mybinder.org ?"]),
     (["start", "https://mybinder.org/badge_logo.svg"], 2, ["picture of a badge", "the link that the badge leads to"]),
+    (["start", ".", *ON], 2, ["'.' is a path", "write local"]),
+    (["start", "~/project"], 2, ["is a path on this machine", "give no hub"]),
+    (["start", "README.md"], 2, ["'README.md' is a path", "give no hub"]),
+    (["start", "10.5281/zenodo.3242074"], 2, ["looks like a repository", "--repo 10.5281/zenodo.3242074"]),
+    (
+        ["start", "https://hub.example.org/user/x/lab?token=s3cret", *ON],
+        2,
+        ["of a session", "like https://mybinder.org"],
+    ),
+    (
+        ["start", "https://mybinder.org/v2/org/repo/main"],
+        2,
+        ["Unknown provider: 'org'", "https://hub/v2/gh/org/repo/ref"],
+    ),
+    (["start", "https://mybinder.org/v2"], 2, ["Unknown provider: ''", "https://hub/v2/gh/org/repo/ref"]),
+    (["start", "https://mybinder.org/v2/gl/group/project/main"], 2, ["gl: 'group'", "gl/group%2Fproject/main"]),
     (["start", "https://mybinder.org/v2/gh/org"], 2, ["'org'", "Expected org/repo"]),
     (["start", "{hub}", "https://mybinder.org", *ON], 2, ["too many arguments", "--fallback-hub URL"]),
     (["start", "{hub}", "org/repo"], 2, ["too many arguments", "--repo org/repo?"]),
@@ -71,6 +102,11 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["start", "{hub}", "--repo", "org/repo#main"], 2, ["org/repo with --ref main?"]),
     (["start", "{hub}", "--repo", "org/repo:main"], 2, ["org/repo with --ref main?"]),
     (["start", "{hub}", "--repo", "org/repo/main"], 2, ["org/repo with --ref main", "--provider gl"]),
+    (["start", "{hub}", "--repo", "org/repo/"], 2, ["Did you mean org/repo ?"]),
+    (["start", "{hub}", "--repo", "org/repo?urlpath=lab"], 2, ["Did you mean org/repo ?"]),
+    (["start", "{hub}", "--repo", "."], 2, ["Not a repository: '.'", "can't read files of this machine"]),
+    (["start", "{hub}", "--repo", "./repo"], 2, ["Not a repository: './repo'", "the embedded hub, local"]),
+    (["start", "{hub}", "--repo", "file:///home/me/repo"], 2, ["can't read files of this machine"]),
     (["start", "{hub}", "--repo", "<org>/<repo>"], 2, ["words in brackets are to be replaced"]),
     (["start", "{hub}", "--repo", "https://github.com/org"], 2, ["Expected org/repo"]),
     (["start", "{hub}", "--repo", "https://github.com/org/repo/pull/7"], 2, ["branch of the fork", "--ref"]),
@@ -84,6 +120,9 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["status"], 2, ["No session", "clinder status 'ADDRESS'"]),
     (["stop", "https://hub.example.org/user/x/"], 2, ["no token", "followed by the token"]),
     (["stop", "hub.example.org/user/x?token=s3cret"], 2, ["Not a session's URL", "https://"]),
+    (["stop", "https://hub.example.org/user/x/", "\u2013s3cret"], 2, ["The token is empty or too long, or has blanks"]),
+    (["stop", "build.sh"], 2, ["not a file", "clinder stop - < build.sh"]),
+    (["stop", "-"], 2, ["Standard input has no session", "clinder start --json"]),
     (["stop", "a", "b", "c"], 2, ["too many arguments", "clinder stop --help"]),
     # The command of run
     (["run", "{hub}", *ON], 2, ["No command to run", "clinder run -- myst build"]),
@@ -94,6 +133,11 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["run", "{hub}", *ON, "--", "myst build | tee log"], 127, ["clinder run -- sh -c 'myst build | tee log'"]),
     (["run", "{hub}", *ON, "--", "export", "A=1"], 127, ["a word of the shell", "sh -c"]),
     (["run", "{hub}", *ON, "--", "A=s3cret", "ls"], 127, ["clinder run -- env A=... COMMAND"]),
+    (["run", "{hub}", *ON, "--", ".", "x"], 127, ["a word of the shell", "sh -c"]),
+    (["run", "{hub}", *ON, "--", "a.ipynb"], 127, ["clinder run --kernels -- jupyter execute --inplace a.ipynb"]),
+    (["run", "{hub}", *ON, "--", "./a.ipynb"], 126, ["clinder run --kernels -- jupyter execute --inplace ./a.ipynb"]),
+    (["run", "{hub}", *ON, "--", "--execute"], 127, ["command not found: --execute", "a command before it"]),
+    (["run", "{hub}", *ON, "--", ""], 2, ["No command to run"]),
     (["run", "{hub}", *ON, "--", "--", "ls"], 127, ["the two hyphens once"]),
     (["run", "{hub}", *ON, "--", "build.sh"], 127, ["A file of this name is here", "clinder run -- ./build.sh"]),
     (["run", "{hub}", *ON, "--", "./build.sh"], 126, ["not executable", "chmod +x ./build.sh"]),
@@ -119,7 +163,8 @@ def hub() -> Iterator[FaultyHub]:
 def test_a_slip_is_told_with_the_words_that_help(
     clinder: Clinder, hub: FaultyHub, words: list[str], code: int, said: list[str]
 ) -> None:
-    (clinder.directory / "build.sh").write_text("echo\n")
+    for name in ("build.sh", "a.ipynb"):
+        (clinder.directory / name).write_text("echo\n")
     empty = clinder.directory / "bin"
     empty.mkdir()
     done = clinder(*(word.replace("{hub}", hub.url) for word in words), env={"PATH": str(empty)})
@@ -132,7 +177,65 @@ def test_a_slip_is_told_with_the_words_that_help(
 
 
 def test_the_table_of_slips_is_rich() -> None:
-    assert len(SLIPS) > 70
+    assert len(SLIPS) > 100
+
+
+# What people copy along with an address: clinder reads it all the same.
+COPIED = [
+    ["start", "\u201chttps://mybinder.org\u201d", "--repo", "\u201corg/repo\u201d"],
+    ["start", "'https://mybinder.org/v2/gh/org/repo/HEAD'"],
+    ["start", "--repo", "mybinder.org/v2/gh/org/repo/HEAD"],
+    ["start", "--repo", '"https://github.com/org/repo"'],
+]
+
+
+@pytest.mark.parametrize("words", COPIED, ids=map(" ".join, COPIED))
+def test_quotes_and_a_missing_scheme_are_no_slip(clinder: Clinder, words: list[str]) -> None:
+    done = clinder(*words, "--dry-run")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "https://mybinder.org/v2/gh/org/repo/HEAD\n" in done.stdout
+
+
+@pytest.mark.parametrize("token", ["?token={}", "token={}", "\u2018{}\u2019"])
+def test_a_token_may_be_copied_with_what_is_around_it(clinder: Clinder, token: str) -> None:
+    with FaultyHub() as hub:
+        session = json.loads(clinder("start", hub.url, *ON, "--json").stdout)
+        assert clinder("stop", session["url"], token.format(session["token"])).returncode == 0
+        assert hub.stopped == 1
+
+
+@pytest.mark.parametrize(
+    ("piped", "env", "said"),
+    [
+        ("export JUPYTER_BASE_URL=http://127.0.0.1/ JUPYTER_TOKEN=s3cret", {}, "eval what it printed"),
+        (None, {"JUPYTER_BASE_URL": "http://127.0.0.1/"}, "JUPYTER_TOKEN is not set"),
+    ],
+)
+def test_half_of_a_session_is_told(clinder: Clinder, piped: str | None, env: dict[str, str], said: str) -> None:
+    done = clinder("stop", *["-"] * (piped is not None), input=piped or "", env=env)
+    assert (done.returncode, said in done.stderr, "s3cret" in done.stderr) == (2, True, False)
+
+
+def test_a_misspelt_variable_is_told_and_one_of_somebody_else_is_not(clinder: Clinder) -> None:
+    theirs = {"CLINDER_SERVICE_HOST": "10.0.0.1", "CLINDER_VERSION": "1", "CLINDER_HUB": "https://hub.example.org"}
+    mistaken = {"CLINDER_HUBS": "https://hub.example.org", "CLINDER_TOKEN": "s3cret"}
+    done = clinder("start", *ON, "--dry-run", env=theirs | mistaken)
+    assert [line.split("warning: ")[1] for line in done.stdout.splitlines() if "warning" in line] == [
+        "CLINDER_HUBS is no variable of clinder. Did you mean CLINDER_HUB?",
+        "CLINDER_TOKEN is no variable of clinder. Did you mean CLINDER_HUB_TOKEN?",
+    ]
+    assert "s3cret" not in done.stdout
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_can_not_be_read_are_a_slip_and_no_fault_of_the_network(
+    clinder: Clinder, content: str | None
+) -> None:
+    if content:
+        (clinder.directory / "own.pem").write_text(content)
+    done = clinder("start", "https://127.0.0.1:9/", *ON, env={"REQUESTS_CA_BUNDLE": "own.pem"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "The certificates of REQUESTS_CA_BUNDLE can't be read: " in done.stderr
 
 
 @pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"], ["help", "help"]])

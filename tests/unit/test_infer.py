@@ -436,7 +436,7 @@ def test_the_fallback_hubs_follow_and_none_is_tried_twice(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "no myst.yml is in "), ("project: {title: x}", "myst.yml names none")]
+    ("content", "said"), [(None, "no myst.yml with a project is in "), ("project: {title: x}", "myst.yml names none")]
 )
 def test_nothing_found_is_a_usage_error_that_lists_what_was_looked_at(
     tmp_path: Path, content: str | None, said: str

@@ -483,7 +483,7 @@ def test_an_object_that_is_no_commit_reuses_nothing(repo: Repository, what: str)
 def test_without_a_checkout_nothing_is_reused(tmp_path: Path) -> None:
     assert find_environment("a" * 40, None) == (
         None,
-        "no image is reused: there is no git checkout here, whose history would tell which",
+        "no image is reused: there is no git checkout here, and clinder needs its history",
     )
     target = resolve_target(repo="me/repo", ref="a" * 40, reuse_image=True, environ={}, directory=tmp_path)
     assert (target.spec, target.instead_of) == (RepoSpec("me/repo", "a" * 40), None)

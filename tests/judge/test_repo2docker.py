@@ -126,10 +126,11 @@ def read_by(pack: Any, name: str) -> Iterator[str]:
         return
     if name == "NixBuildPack":
         yield from everything()
-    names = "environment.yml environment.yaml requirements.txt requirements3.txt apt.txt runtime.txt"
-    yield from map(pack.binder_path, names.split())
+    yield from map(pack.binder_path, ("environment.yml", "environment.yaml", "apt.txt", "runtime.txt"))
     yield from read_by_conda(pack)
-    yield from {"RBuildPack": read_by_r, "JuliaProjectTomlBuildPack": read_by_julia}.get(name, read_by_pipenv)(pack)
+    if name != "CondaBuildPack":
+        yield from map(pack.binder_path, ("requirements.txt", "requirements3.txt"))
+        yield from {"RBuildPack": read_by_r, "JuliaProjectTomlBuildPack": read_by_julia}.get(name, read_by_pipenv)(pack)
     yield from read_by_python(f"{pack.get_preassemble_scripts()} {pack.get_assemble_scripts()}", pack)
     for path in [*pack.get_post_build_scripts(), (pack.get_start_script() or "").removeprefix("${REPO_DIR}/")]:
         if path:

@@ -121,7 +121,7 @@ def test_the_files_that_changed_are_named(repo: Repository) -> None:
         "setup.cfg | pyproject.toml | runtime.txt | apt.txt | install.R | default.nix | postBuild | start | REQUIRE",
         "setup.py",
         "Project.toml | JuliaProject.toml | Manifest.toml | JuliaManifest.toml | Manifest-v1.12.toml | DESCRIPTION",
-        "LocalPreferences.toml | Dockerfile",
+        "LocalPreferences.toml | Artifacts.toml | Dockerfile",
     ),
 )
 @pytest.mark.parametrize("directory", ["", "binder/", ".binder/"])

@@ -183,7 +183,7 @@ def parse_hub(text: str) -> tuple[str, RepoSpec | None]:
     address = check_length(_address(text), "a BinderHub's URL")
     if (meant := _meant_hub(address)) and not is_repository_host(meant):
         raise UsageError(f"Not a BinderHub's URL: {quote_text(address)}", f"Did you mean {meant[:200]} ?")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", address) and not meant:
+    if re.fullmatch(r"(\w+:)?[\w.-]+(/[\w.@%:-]*)+", address) and not meant:
         raise UsageError(
             f"{quote_text(address)} looks like a repository, not like a hub's URL.",
             f"Give it with --repo {address[:200]} (the Action's repo).",
@@ -214,8 +214,10 @@ def _meant_hub(address: str) -> str:
 
 
 def _linked_spec(text: str) -> RepoSpec | None:
-    """Return the spec in a launch link, if its provider is known; None if text is no such link."""
+    """Return the spec in a launch link or its path, if its provider is known; None if text is no such link."""
     address = _address(text)
+    if re.match(rf"({'|'.join(PROVIDERS)})/[^/]+/.", address):
+        return parse_path(address)
     if not re.match("https?://", address) or is_repository_host(address):
         return None
     _, path = _split_link(check_length(address, "a launch link")) or ("", "")
@@ -230,7 +232,7 @@ def _address(text: str) -> str:
 
 
 # A launch link; the URL of a build stream, which people copy from tools; a link of the first Binder.
-_LINK = re.compile(rf"/v2/|/build/(?=(?:{'|'.join(PROVIDERS)})/)|(?<=//mybinder\.org)/repo/")
+_LINK = re.compile(rf"/v2/|/build/(?=(?:{'|'.join(PROVIDERS)})/)|(?<=mybinder\.org)/repo/")
 
 
 def _split_link(address: str) -> tuple[str, str] | None:

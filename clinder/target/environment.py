@@ -268,7 +268,7 @@ _LIST = re.compile(r"\.(txt|in|ya?ml|toml|cfg|ini|conf|json|lock|[ct]sv)$")  # a
 # The first word of a line is a package or a key, unless it looks like a path. `name` and `prefix` have no effect.
 _EXTRAS = r"\[[\w,. -]*\]"  # of a package: dask[array]
 _FIRST_WORD = re.compile(
-    rf"(?m)^(?:(?:name|prefix):.*|(?:[ \t]*-[ \t]+)?[A-Za-z0-9][\w-]*(?:{_EXTRAS})?(?=$|[\s<>=!~;\[(@,]))"
+    rf"(?m)^(?:(?:name|prefix):[^&\n]*$|(?:[ \t]*-[ \t]+)?[A-Za-z0-9][\w-]*(?:{_EXTRAS})?(?=$|[\s<>=!~;\[(@,]))"
 )
 _SEPARATORS = re.compile(rf"(?<=[\w.-]){_EXTRAS}|~=|[=@:,;#<>|(){{}}\"'\[\]]")
 _WORD = r"(?:(?!#|~\d)[\w@%+=:,./~#-]+|(?:[\w@%+:,./~-]*=)?(?:'[^'\n]*'|\"[^\"\n$`\\!]*\")(?![^\s;&|])"

@@ -194,6 +194,8 @@ def _github_repository(github: Any) -> MystRepository:
     if isinstance(github, str):
         with suppress(UsageError):
             spec = RepoSpec.parse(remove_login(github.strip()))
+            if spec.provider == "git" and not re.match(r"https?://github\.", spec.repo):  # such as org.github.io
+                return MystRepository(None, None)
             if re.search("/(tree|commits?)/", github):
                 return MystRepository(spec, spec.ref)
             return MystRepository(spec.at("HEAD") if spec.ref != "HEAD" else spec, None)

@@ -166,6 +166,7 @@ CONDA = {
     "a channel's file": "channels: ['file:///home/jovyan/channel']\n",
     "two pips": "dependencies:\n- pip:\n  - a\n- pip:\n  - -e .\n",
     "an option as text": "dependencies:\n- pip: -e .\n",
+    "an alias of the name": "name: &x -e .\ndependencies:\n- pip: [*x]\n",
     "an alias": "x: &x ./src\ndependencies:\n- pip: [*x]\n",
 }
 for name, text in CONDA.items():

@@ -93,6 +93,7 @@ PLACES = [
     ("{github: 'https://github.com/org/repo/tree/v1'}", DEFAULT_HUB, ("org/repo", "v1", "gh")),
     ("{github: 'https://github.com/org/repo/blob/v1/README.md'}", DEFAULT_HUB, ORG_REPO),
     ("{github: 'https://github.com/org/repo/issues'}", DEFAULT_HUB, ORG_REPO),
+    ("{github: 'https://github.example.org/o/r'}", DEFAULT_HUB, ("https://github.example.org/o/r", "HEAD", "git")),
     # The other place for the hub
     ("{binder: 'https://hub.example.org', github: org/repo}", HUB, ORG_REPO),
     ("{binder: {url: 'https://hub.example.org'}, github: org/repo}", HUB, ORG_REPO),
@@ -228,6 +229,7 @@ def test_an_item_that_nobody_needs_may_be_wrong(tmp_path: Path) -> None:
         "null",
         "org",
         "'https://github.com/org/'",
+        "'https://org.github.io/repo/'",
         "[org/repo]",
         "''",
         "5",

@@ -98,6 +98,8 @@ PLACES = [
     ("{binder: 'https://hub.example.org', github: org/repo}", HUB, ORG_REPO),
     ("{binder: {url: 'https://hub.example.org'}, github: org/repo}", HUB, ORG_REPO),
     ("{binder: 'https://hub.example.org/v2/gh/li/nk/main?urlpath=lab'}", HUB, ("li/nk", "main", "gh")),
+    ("{binder: 'https://hub.example.org/build/gh/li/nk/v1', github: org/repo}", HUB, ("li/nk", "v1", "gh")),
+    ("{binder: 'https://mybinder.org/repo/li/nk', github: org/repo}", DEFAULT_HUB, ("li/nk", "HEAD", "gh")),
     ("{binder: 'https://hub.example.org/v2/gl/a%2Fb%2Fc/main', github: org/repo}", HUB, ("a/b/c", "main", "gl")),
     # Each item from the first that names it
     ("{jupyter: {binder: {url: 'https://hub.example.org'}}, github: org/repo}", HUB, ORG_REPO),

@@ -243,7 +243,7 @@ def _definitions(folder: dict[bytes, Entry]) -> list[bytes]:
     certain = [name for name in found if stat.S_ISREG(folder[name][0])]  # a link may lead to nowhere
     if b"Dockerfile" in certain:
         return [b"Dockerfile"]
-    if "environment" in str(certain) and not re.search("Project|DESCRIPTION|runtime", str(found)):
+    if "environment" in str(certain) and not re.search("Project|REQUIRE|DESCRIPTION|runtime", str(found)):
         return [name for name in found if not re.match(rb"setup|pyproject|requirements|Pipfile|install", name)]
     return found
 
@@ -258,8 +258,11 @@ _HOME = re.compile(
     rb"\.(?!(github|gitignore|gitlab-ci\.yml|pre-commit-config\.yaml|readthedocs\.ya?ml|travis\.yml|circleci|vscode|idea"
     rb"|devcontainer|editorconfig|flake8|isort\.cfg|prettier.*|zenodo\.json|nojekyll|DS_Store|binder)$)|(jupyter|ipython)_"
 )
-_HOME_READ = ".Rprofile .Renviron .bash_profile .bash_login .bash_logout .bashrc .profile .condarc .mambarc .npmrc"
-_HOME_READ += " .curlrc .wgetrc .pip/pip.conf .config/pip/pip.conf .conda .mamba .config/conda .pkg .local/bin"
+# Of these, what they name counts, too. A folder makes the environment broad.
+_HOME_READ = (
+    ".Rprofile .Renviron .bash_profile .bash_login .bash_logout .bashrc .profile .condarc .mambarc .npmrc .yarnrc"
+    " .yarnrc.yml .curlrc .wgetrc .pip/pip.conf .config/pip/pip.conf .conda .mamba .config/conda .pkg .local/bin"
+)
 _PROSE = re.compile(
     rb"(?i)\.(md|rst|ipynb|bib|png|jpe?g|gif|svg|webp|ico|cff)$|^(myst\.ya?ml|_toc\.yml|_config\.yml)$"
     rb"|^(licen[cs]e|copying|notice|authors|contributors|changelog)(\.txt)?$"

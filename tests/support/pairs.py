@@ -181,6 +181,12 @@ narrow("environment.yml beside install.R", {**CONDA_ALONE, "install.R": 'source(
 for name in each("requirements.txt | setup.py | pyproject.toml | Pipfile | install.R"):
     pair(f"environment.yml, {name} changes", {**CONDA_ALONE, name: "# a"}, {name: "# b"}, "old")
     pair(f"environment.yml goes, {name} stays", {**CONDA_ALONE, name: "# a"}, {"environment.yml": None}, "new")
+pair(
+    "environment.yml, REQUIRE and requirements.txt",
+    {**CONDA_ALONE, "REQUIRE": "", "requirements.txt": ""},
+    {"requirements.txt": "x"},
+    "new",
+)
 pair("environment.yml, R comes", {**CONDA_ALONE, "install.R": ""}, {"runtime.txt": "r-4.4-2025-01-01"}, "new")
 broad("environment.yml, Julia and setup.py", {**CONDA_ALONE, "Project.toml": "[deps]\n", "setup.py": ""})
 broad(
@@ -381,6 +387,7 @@ broad("a profile that calls others", {"environment.yml": "", ".profile": "make"}
 broad("a profile of a login", {"environment.yml": "", ".bash_login": "make"})
 for name in each(".conda/condarc | .conda/.condarc | .config/conda/condarc | .mambarc"):
     broad(f"a channel of the repository in {name}", {"environment.yml": "", name: "channels: [./data]"})
+broad("a program in place of yarn", {"postBuild": "jupyter lab build", ".yarnrc.yml": "yarnPath: src/pkg/__init__.py"})
 pair("a file that curl reads", {"postBuild": "curl x", ".curlrc": "data = @data/x.csv"}, {"data/x.csv": "2"}, "new")
 broad("a channel of the repository", {"environment.yml": "", ".condarc": "channels: [./data]"})
 broad("wheels of the repository", {"requirements.txt": "x", ".config/pip/pip.conf": "[install]\nfind-links = data"})

@@ -216,7 +216,7 @@ def _meant_hub(address: str) -> str:
 def _linked_spec(text: str) -> RepoSpec | None:
     """Return the spec in a launch link or its path, if its provider is known; None if text is no such link."""
     address = _address(text)
-    if re.match(rf"({'|'.join(PROVIDERS)})/[^/]+/.", address):
+    if re.match(rf"({'|'.join(PROVIDERS)})/[^/@]+/.", address):
         return parse_path(address)
     if not re.match("https?://", address) or is_repository_host(address):
         return None

@@ -393,7 +393,7 @@ def test_a_commit_that_is_launched_for_another_one_has_the_same_environment(hist
 
 # A shell's words
 
-WORD = st.text("ab~/.-=:@#,'\"[]$*? ", min_size=1, max_size=6)
+WORD = st.text("ab0~/.-=:@#,'\"[]$*? ", min_size=1, max_size=6)
 COMMAND = st.lists(
     WORD | st.sampled_from(["#", " # ", "2>&1", "\\\n", ">a", ">/dev/null", "a'b'\"c\"", "x>y", "'a b'", "A=b"]),
     max_size=6,
@@ -423,6 +423,8 @@ def words_of_bash(text: str) -> list[str] | None:
 @example("pip install '\" ':\n")
 @example("pip install # \\\n >a;")
 @example("pip install x=~/a ~/b y='c d'\n")
+@example("pip install ~0/a\n")
+@example("pip install x=~0/a y=b:~0/a z=~1.0\n")
 def test_each_word_that_a_shell_passes_on_in_a_script_that_is_understood_is_looked_up(text: str) -> None:
     try:
         looked_up = _words(_shell_script(text))

@@ -52,6 +52,7 @@ WRITTEN = {
     "gh:org/repo@v1": ("org/repo", "v1", "gh"),
     "org/repo@main": ("org/repo", "main", "gh"),
     "org/repo/": ("org/repo", "HEAD", "gh"),
+    "git/git@feature/x": ("git/git", "feature/x", "gh"),
     "gh/org/repo": ("org/repo", "HEAD", "gh"),
     "gh/org/repo/feature/x": ("org/repo", "feature/x", "gh"),
     "https://github.dev/org/repo/tree/v1": ("org/repo", "v1", "gh"),

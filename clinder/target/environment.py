@@ -190,6 +190,8 @@ class _Rule:
         paths = [folder + name.decode() for name in _definitions(names)]
         for path in [*paths, *filter(self._note, _HOME_READ.split())]:
             self._read(path, next(reader for names, reader in _READERS if re.search(rf"(^|/)({names})$", path)))
+        if folder and "Project.toml" in str(paths) and self._note("Project.toml"):
+            self._read("Project.toml", partial(_unless, "workspace"))  # whose manifest would be the one that counts
         for name in filter(_HOME.match, root):
             if self._history.holds_link(*root[name]):
                 raise _Broad(f"{name.decode('utf-8', 'replace')} is a link, or contains one")
@@ -256,7 +258,8 @@ _DEFINITIONS = re.compile(
 # Files in the home directory configure tools, except those of editors, linters and code hosts.
 _HOME = re.compile(
     rb"\.(?!(github|gitignore|gitlab-ci\.yml|pre-commit-config\.yaml|readthedocs\.ya?ml|travis\.yml|circleci|vscode|idea"
-    rb"|devcontainer|editorconfig|flake8|isort\.cfg|prettier.*|zenodo\.json|nojekyll|DS_Store|binder)$)|(jupyter|ipython)_"
+    rb"|devcontainer|editorconfig|flake8|isort\.cfg|prettier.*|zenodo\.json|nojekyll|DS_Store|binder|ruff\.toml|pylintrc"
+    rb"|codespellrc|markdownlint.*|yamllint.*|coveragerc|codecov\.ya?ml|mailmap|all-contributorsrc)$)|(jupyter|ipython)_"
 )
 # Of these, what they name counts, too. A folder makes the environment broad.
 _HOME_READ = (
@@ -274,7 +277,9 @@ _FIRST_WORD = re.compile(
     rf"(?m)^(?:(?:name|prefix):[^&\n]*$|(?:[ \t]*-[ \t]+)?[A-Za-z0-9][\w-]*(?:{_EXTRAS})?(?=$|[\s<>=!~;\[(@,]))"
 )
 _SEPARATORS = re.compile(rf"(?<=[\w.-]){_EXTRAS}|~=|[=@:,;#<>|(){{}}\"'\[\]]")
-_WORD = r"(?:(?!#|(?:\w+=(?:\S*:)?)?~\d)[\w@%+=:,./~#-]+|(?:[\w@%+:,./~-]*=)?(?:'[^'\n]*'|\"[^\"\n$`\\!]*\")(?![^\s;&|])"
+_WORD = (
+    r"(?:(?!#|(?:\w+=(?:\S*:)?)?~\d)[\w@%+=:,./~#-]+|(?:[\w@%+:,./~-]*=)?(?:'[^'\n]*'|\"[^\"\n$`\\!]*\")(?![^\s;&|])"
+)
 _WORD += r"|\d*>>?[ \t]*(?:&\d|/dev/null)(?![^\s;&|]))"
 _BLANK = r"(?:[ \t]|\\\n)+"
 _WORDS = rf"(?:{_BLANK}{_WORD})*"
@@ -341,7 +346,7 @@ def _unless(pattern: str, text: str) -> str:
 _READERS: list[tuple[str, Reader]] = [
     (r"postBuild|start|\.bash\w+|\.profile", _shell_script),
     (r"install\.R|\.Rprofile", partial(_calls, _R_CALL)),
-    (r"(Julia)?Project\.toml", lambda text: _unless(r"(?m)^[ \t\"']*name\b", text) or _names(text)),
+    (r"(Julia)?Project\.toml|pip\.conf", lambda text: _unless(r"(?m)^[ \t\"']*(name|group)\b", text) or _names(text)),
     (r"setup\.py|DESCRIPTION|default\.nix", partial(_unless, r"\A")),
     (r"setup\.cfg|pyproject\.toml", partial(_unless, r"build-system|\\[uU]")),
     (r"Dockerfile", partial(_unless, _COPIES)),

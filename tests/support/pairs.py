@@ -231,6 +231,9 @@ broad("Pipfile.lock, path", {"Pipfile.lock": '{"default": {"x": {"editable": tru
 narrow("Project.toml", {"Project.toml": '[deps]\nDataFrames = "a93c"\n[compat]\njulia = "1.10"\n', "Manifest.toml": ""})
 for name in each("Artifacts.toml | JuliaArtifacts.toml | Manifest.toml | LocalPreferences.toml"):
     pair(f"{name} changes", {"Project.toml": "[deps]\n", name: "# a"}, {name: "# b"}, "new")
+WORKSPACE = {"binder/Project.toml": "[deps]\n", "Project.toml": "[workspace]\nprojects = ['binder']\n"}
+broad("Project.toml of a workspace", WORKSPACE)
+narrow("Project.toml beside that of a package", {**WORKSPACE, "Project.toml": "name = 'X'\n"})
 broad("Project.toml of a package", {"Project.toml": 'name = "X"\nuuid = "1"\n'})
 broad("Project.toml with a source", {"Project.toml": '[deps]\nX = "1"\n[sources]\nX = {url = "src"}\n'})
 narrow("Manifest.toml", {"Manifest.toml": '[[deps.X]]\nuuid = "1"\nversion = "1.0"\n', "Project.toml": "[deps]\n"})
@@ -360,6 +363,7 @@ broad("an include that the script added to", {**INCLUDED, "postBuild": "echo -e 
 broad("commands of the repository's own", {"postBuild": "pip install numpy", ".local/bin/pip": "make"})
 broad("commands of the repository's own, without a script", {"Project.toml": "[deps]\n", ".local/bin/julia": "make"})
 GROUP = {"binder/postBuild": "pip install --group dev", "pyproject.toml": "[dependency-groups]\ndev = ['a']"}
+broad("a group of packages in a setting", {"binder/apt.txt": "x", ".pip/pip.conf": "[install]\ngroup = dev\n"})
 pair("a group of packages", GROUP, {"pyproject.toml": "[dependency-groups]\ndev = ['b']"}, "new")
 narrow("what lies in binder and is not used", {"binder/postBuild": "echo x", "binder/go.sh": "make"})
 pair("what lies in binder", {"binder/postBuild": "echo x", "binder/go.sh": "1"}, {"binder/go.sh": "2"}, "new")
@@ -376,7 +380,7 @@ for name in each(
     pair(f"{name} stays", {"environment.yml": "", name: "# x"}, {"data/x.csv": "2"}, "old")
 for name in each(
     ".gitignore | .github/workflows/x.yml | .pre-commit-config.yaml | .readthedocs.yml | .vscode/x.json",
-    ".editorconfig",
+    ".editorconfig | .ruff.toml | .mailmap",
     "myst.yml | _config.yml | _toc.yml | LICENSE | CITATION.cff | docs/conf.py | thumbnail.png | binder.md",
     "notes.txt",
 ):

@@ -100,7 +100,7 @@ def test_files_that_change_and_go_back_are_a_change_each_time(repo: Repository) 
 
 
 def test_a_mode_is_part_of_the_environment(repo: Repository) -> None:
-    repo.commit({"postBuild": "echo hello\n"})  # without this bit repo2docker can't run it
+    repo.commit({"postBuild": "echo hello\n"})  # the image has the mode, too
     repo.git("update-index", "--chmod=+x", "postBuild")
     repo.git("commit", "--quiet", "--message", "chmod")
     changed = repo.git("rev-parse", "HEAD")

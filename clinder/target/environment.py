@@ -279,8 +279,8 @@ _FIRST_WORD = re.compile(
 _SEPARATORS = re.compile(rf"(?<=[\w.-]){_EXTRAS}|~=|[=@:,;#<>|(){{}}\"'\[\]]")
 _WORD = (
     r"(?:(?!#|(?:\w+=(?:\S*:)?)?~\d)[\w@%+=:,./~#-]+|(?:[\w@%+:,./~-]*=)?(?:'[^'\n]*'|\"[^\"\n$`\\!]*\")(?![^\s;&|])"
+    r"|\d*>>?[ \t]*(?:&\d|/dev/null)(?![^\s;&|]))"
 )
-_WORD += r"|\d*>>?[ \t]*(?:&\d|/dev/null)(?![^\s;&|]))"
 _BLANK = r"(?:[ \t]|\\\n)+"
 _WORDS = rf"(?:{_BLANK}{_WORD})*"
 # Without a colon, because an empty path in a list of paths (`/tmp:`) is the current folder.

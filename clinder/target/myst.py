@@ -194,7 +194,7 @@ def _github_repository(github: Any) -> MystRepository:
     if isinstance(github, str):
         with suppress(UsageError):
             spec = RepoSpec.parse(remove_login(github.strip()))
-            if spec.provider == "git" and not re.match(r"https?://github\.", spec.repo):  # such as org.github.io
+            if spec.provider == "git" and not re.match(r"https?://github\.", spec.repo):  # a page of the web
                 return MystRepository(None, None)
             if re.search("/(tree|commits?)/", github):
                 return MystRepository(spec, spec.ref)

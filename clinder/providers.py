@@ -50,7 +50,7 @@ PROVIDERS = {
     ),
     "gl": Provider(
         "group/subgroup/project",
-        r"[^/\s<>]+(/[^/\s<>]+)+",
+        r"[^/\s<>@:]+(/[^/\s<>@:]+)+",
         url_encode=True,
         aliases=("gitlab",),
         hosts=("gitlab.com",),
@@ -130,9 +130,9 @@ def recognise(text: str, provider: str | None) -> Address:
         return Address(provider, text)
     found = _from_doi(text, provider) or _from_short_form(text, provider) or _from_url(_to_url(text), provider)
     if found is None:
-        if "://" in text or (provider is None and (_PATH.match(text) or not re.fullmatch(_OWNED, text))):
+        if "://" in text or (provider is None and (_PATH.match(text) or not re.fullmatch(rf"{_OWNED}/*", text))):
             raise UsageError(f"Not a repository: {quote_text(text)}", _hint(text))
-        found = Address(provider or "gh", text.removesuffix(".git"))
+        found = Address(provider or "gh", text.rstrip("/").removesuffix(".git"))
     if provider and found.provider != provider:
         raise UsageError(
             f"{quote_text(text)} is no repository of the provider {provider}.",
@@ -143,7 +143,7 @@ def recognise(text: str, provider: str | None) -> Address:
 
 def is_repository_host(url: str) -> bool:
     """Tell whether a URL is on a host of repositories or data, and therefore not a hub's."""
-    host = _host(_split(url)) if url.startswith("http") else ""
+    host = _host(_split(url)) if url.lower().startswith("http") else ""
     return host in {*_BY_HOST, *_MIRRORS, "zenodo.org", "figshare.com", "doi.org"}
 
 
@@ -156,9 +156,9 @@ def _hint(text: str) -> str:
         return "A hub can't read files of this machine. Push them and give org/repo, or use the embedded hub, local."
     if re.search("[<>{}]", text):
         return f"The words in brackets are to be replaced. {_HINT}"
-    if match := re.fullmatch(rf"({_OWNED})(?:[/,;]|\?.*)", text):
+    if match := re.fullmatch(rf"({_OWNED})(?:[,;]|\?.*)", text):
         return f"Did you mean {match[1][:200]} ?"
-    if match := re.fullmatch(rf"({_OWNED})([#:/])([\w./-]+)", text):
+    if match := re.fullmatch(rf"({_OWNED})([#:/])(?:tree/|blob/)?([\w./-]+)", text):
         group = ", or the provider gl (--provider gl)" if match[2] == "/" else ""
         return f"Did you mean {match[1][:200]} with --ref {match[3][:200]}{group}?"
     return _HINT
@@ -170,8 +170,9 @@ def _from_short_form(text: str, provider: str | None) -> Address | None:
         name = _NAMES.get(match[1].lower(), "")
         if name and PROVIDERS[name].detect:
             return recognise(match[2], name)
-    if provider in (None, "gh") and (match := re.fullmatch(rf"({_OWNED}?)(?:\.git)?@([^\s:]+)", text)):
-        return Address("gh", match[1], match[2])
+    owned = r"[\w.-]+(?:/[\w.-]+)+" if provider == "gl" else _OWNED
+    if provider in (None, "gh", "gl") and (match := re.fullmatch(rf"({owned}?)(?:\.git)?@([^\s:]+)", text)):
+        return Address(provider or "gh", match[1], match[2])
     return None
 
 
@@ -227,6 +228,8 @@ _MIRRORS: dict[str, Callable[[str], str | None]] = {
     "nbviewer.jupyter.org": _nbviewer,
     "nbviewer.ipython.org": _nbviewer,
     "colab.research.google.com": _nbviewer,
+    "vscode.dev": _nbviewer,
+    "github.dev": lambda path: f"github.com/{path}",
     "raw.githubusercontent.com": _raw,
 }
 

@@ -212,7 +212,7 @@ def _refuse_other_addresses(address: str, meant: str) -> None:
         )
     if meant and not is_repository_host(meant):
         raise UsageError(f"Not a BinderHub's URL: {quote_text(address)}", f"Did you mean {meant[:200]} ?")
-    if _DOI.match(address) or (re.fullmatch(r"[\w.-]+/[\w.-]+", address) and not meant):
+    if _DOI.match(address) or (re.fullmatch(r"(\w+:)?[\w.-]+(/[\w.@%:-]*)+", address) and not meant):
         raise UsageError(
             f"{quote_text(address)} looks like a repository, not like a hub's URL.",
             f"Give it with --repo {address[:200]} (the Action's repo).",
@@ -243,8 +243,10 @@ def _meant_hub(address: str) -> str:
 
 
 def _linked_spec(text: str) -> RepoSpec | None:
-    """Return the spec in a launch link, if its provider is known; None if text is no such link."""
+    """Return the spec in a launch link or its path, if its provider is known; None if text is no such link."""
     address = _address(text)
+    if re.match(rf"({'|'.join(PROVIDERS)})/[^/@]+/.", address):
+        return parse_path(address)
     if "://" not in address:
         address = _meant_hub(check_length(address, "a launch link"))
     if not re.match("https?://", address) or is_repository_host(address):
@@ -261,7 +263,7 @@ def _address(text: str) -> str:
 
 
 # A launch link; the URL of a build stream, which people copy from tools; a link of the first Binder.
-_LINK = re.compile(rf"/v2(?:/|$)|/build/(?=(?:{'|'.join(PROVIDERS)})/)|(?<=//mybinder\.org)/repo/")
+_LINK = re.compile(rf"/v2(?:/|$)|/build/(?=(?:{'|'.join(PROVIDERS)})/)|(?<=[/.]mybinder\.org)/repo/")
 
 
 def _split_link(address: str) -> tuple[str, str] | None:

@@ -91,6 +91,7 @@ class _History:
         self._repo = repo
         self.tree = lru_cache(16)(self._tree)
         self._digest = lru_cache(65536)(self._digest_without_prose)
+        self.holds_link = lru_cache(65536)(self._holds_link)
 
     def commit(self, commit: ObjectID, after: ObjectID) -> Commit:
         """Return a commit, which is a parent of ``after``. Raises `_NoReuse`."""
@@ -126,6 +127,11 @@ class _History:
         """Return a hash of the entries that count, which takes little memory. A folder of prose alone has no hash."""
         kept = sorted(self.without_prose(tree))
         return sha256(repr(kept).encode()).digest() if kept else b""
+
+    def _holds_link(self, mode: int, entry: ObjectID) -> bool:
+        """Tell whether an entry is a symbolic link, or a folder that contains one."""
+        inside = self.tree(entry).values() if stat.S_ISDIR(mode) else ()
+        return stat.S_ISLNK(mode) or any(self.holds_link(*each) for each in inside)
 
     def find(self, tree: ObjectID, path: bytes) -> Entry | None:
         """Return the entry at a path. Its mode is 0 if a part of the path is no folder."""
@@ -170,25 +176,25 @@ class _Rule:
         if self.broad:
             return frozenset(named.union(self._history.without_prose(tree)))
         root = self._history.tree(tree)
-        names = _binder_folders(root) or filter(_DEFINITIONS.fullmatch, root)
+        names = _binder_folders(root) or _definitions(root)
         return frozenset(named.union((name, root[name]) for name in (*names, *filter(_HOME.match, root))))
 
     def _read_definitions(self) -> list[str]:
         """Read the files that repo2docker reads, and return their names. Raises `_Broad`."""
-        folder, names = "", self._history.tree(self._tree)
-        if folders := _binder_folders(names):
-            mode, entry = names[folders[0]]
+        folder, names = "", (root := self._history.tree(self._tree))
+        if folders := _binder_folders(root):
+            mode, entry = root[folders[0]]
             if len(folders) > 1 or not stat.S_ISDIR(mode):
                 raise _Broad("binder and .binder are two folders" if folders[1:] else "binder is no folder")
             folder, names = f"{folders[0].decode()}/", self._history.tree(entry)
-        found = [name.decode() for name in filter(_DEFINITIONS.fullmatch, names)]
-        if "Dockerfile" in found:
-            found = ["Dockerfile"]
-        elif "environment" in str(found) and not re.search("Project|DESCRIPTION|runtime", str(found)):
-            found = [name for name in found if not re.match("setup|pyproject|requirements|Pipfile", name)]
-        paths = [folder + name for name in found]
+        paths = [folder + name.decode() for name in _definitions(names)]
         for path in [*paths, *filter(self._note, _HOME_READ.split())]:
             self._read(path, next(reader for names, reader in _READERS if re.search(rf"(^|/)({names})$", path)))
+        if folder and "Project.toml" in str(paths) and self._note("Project.toml"):
+            self._read("Project.toml", partial(_unless, "workspace"))  # whose manifest would be the one that counts
+        for name in filter(_HOME.match, root):
+            if self._history.holds_link(*root[name]):
+                raise _Broad(f"{name.decode('utf-8', 'replace')} is a link, or contains one")
         return paths
 
     def _read(self, path: str, reader: Reader) -> None:
@@ -216,7 +222,7 @@ class _Rule:
         beside = os.path.join(os.path.dirname(where), word)  # noqa: PTH118, PTH120  (for includes of pip, and links)
         paths = {path for path in map(os.path.normpath, (word, beside)) if not re.match(r"/|\.\.?(/|$)", path)}
         entries = {path: entry for path in sorted(paths) if (entry := self._note(path))}
-        somewhere = not paths or re.match(r"~(?![\d=])|[./]*[^./].*/\.\.", word)
+        somewhere = not paths or re.match(r"~(?![\d=])|(\./+)*\.git(/|$)|[./]*[^./].*/\.\.", word)
         if somewhere or (reader is _names and not all(map(_LIST.search, entries))):
             raise _Broad(f"{where} uses {word[:80]}")
         for path in entries:
@@ -233,38 +239,64 @@ def _binder_folders(root: dict[bytes, Entry]) -> list[bytes]:
     return [name for name in (b".binder", b"binder") if name in root and not stat.S_ISREG(root[name][0])]
 
 
+def _definitions(folder: dict[bytes, Entry]) -> list[bytes]:
+    """Return the names of the files from which repo2docker makes the environment, in the order of the folder."""
+    found = [name for name in folder if _DEFINITIONS.fullmatch(name)]
+    certain = [name for name in found if stat.S_ISREG(folder[name][0])]  # a link may lead to nowhere
+    if b"Dockerfile" in certain:
+        return [b"Dockerfile"]
+    if "environment" in str(certain) and not re.search("Project|REQUIRE|DESCRIPTION|runtime", str(found)):
+        return [name for name in found if not re.match(rb"setup|pyproject|requirements|Pipfile|install", name)]
+    return found
+
+
 _DEFINITIONS = re.compile(
     rb"environment\.ya?ml|requirements3?\.txt|Pipfile(\.lock)?|(runtime|apt)\.txt|install\.R|DESCRIPTION|REQUIRE"
-    rb"|(Julia)?(Project|Manifest|Manifest-v[\d.]+|LocalPreferences)\.toml|default\.nix|postBuild|start|Dockerfile"
+    rb"|(Julia)?(Project|Manifest|Manifest-v[\d.]+|LocalPreferences|Artifacts)\.toml|default\.nix|postBuild|start|Dockerfile"
     rb"|setup\.(py|cfg)|pyproject\.toml"
 )
 # Files in the home directory configure tools, except those of editors, linters and code hosts.
 _HOME = re.compile(
     rb"\.(?!(github|gitignore|gitlab-ci\.yml|pre-commit-config\.yaml|readthedocs\.ya?ml|travis\.yml|circleci|vscode|idea"
-    rb"|devcontainer|editorconfig|flake8|isort\.cfg|prettier.*|zenodo\.json|nojekyll|DS_Store|binder)$)|(jupyter|ipython)_"
+    rb"|devcontainer|editorconfig|flake8|isort\.cfg|prettier.*|zenodo\.json|nojekyll|DS_Store|binder|ruff\.toml|pylintrc"
+    rb"|codespellrc|markdownlint.*|yamllint.*|coveragerc|codecov\.ya?ml|mailmap|all-contributorsrc)$)|(jupyter|ipython)_"
 )
-_HOME_READ = ".Rprofile .Renviron .bash_profile .bashrc .profile .condarc .npmrc .pip/pip.conf .config/pip/pip.conf"
+# Of these, what they name counts, too. A folder makes the environment broad.
+_HOME_READ = (
+    ".Rprofile .Renviron .bash_profile .bash_login .bash_logout .bashrc .profile .condarc .mambarc .npmrc .yarnrc"
+    " .yarnrc.yml .curlrc .wgetrc .pip/pip.conf .config/pip/pip.conf .conda .mamba .config/conda .pkg .local/bin"
+)
 _PROSE = re.compile(
     rb"(?i)\.(md|rst|ipynb|bib|png|jpe?g|gif|svg|webp|ico|cff)$|^(myst\.ya?ml|_toc\.yml|_config\.yml)$"
     rb"|^(licen[cs]e|copying|notice|authors|contributors|changelog)(\.txt)?$"
 )
 _LIST = re.compile(r"\.(txt|in|ya?ml|toml|cfg|ini|conf|json|lock|[ct]sv)$")  # any other file may be a program
-_SEPARATORS = re.compile(r"(?<!\S)-\w|~=|[=@:,;<>|(){}\"'\[\]]")
 # The first word of a line is a package or a key, unless it looks like a path. `name` and `prefix` have no effect.
-_FIRST_WORD = re.compile(r"(?m)^(?:(?:name|prefix):.*|(?:[ \t]*-[ \t]+)?[A-Za-z0-9][\w-]*(?=$|[\s<>=!~;\[(@,]))")
-_WORD = r"(?:(?!#)[\w@%+=:,./~#-]+|(?:[\w@%+:,./~-]*=)?(?:'[^'\n]*'|\"[^\"\n$`\\!]*\")(?![^\s;&|])"
-_WORD += r"|\d*>>?[ \t]*(?:&\d|/dev/null)(?![^\s;&|]))"
-_WORDS = rf"(?:(?:[ \t]|\\\n)+{_WORD})*"
+_EXTRAS = r"\[[\w,. -]*\]"  # of a package: dask[array]
+_FIRST_WORD = re.compile(
+    rf"(?m)^(?:(?:name|prefix):[^&\n]*$|(?:[ \t]*-[ \t]+)?[A-Za-z0-9][\w-]*(?:{_EXTRAS})?(?=$|[\s<>=!~;\[(@,]))"
+)
+_SEPARATORS = re.compile(rf"(?<=[\w.-]){_EXTRAS}|~=|[=@:,;#<>|(){{}}\"'\[\]]")
+_WORD = (
+    r"(?:(?!#|(?:\w+=(?:\S*:)?)?~\d)[\w@%+=:,./~#-]+|(?:[\w@%+:,./~-]*=)?(?:'[^'\n]*'|\"[^\"\n$`\\!]*\")(?![^\s;&|])"
+    r"|\d*>>?[ \t]*(?:&\d|/dev/null)(?![^\s;&|]))"
+)
+_BLANK = r"(?:[ \t]|\\\n)+"
+_WORDS = rf"(?:{_BLANK}{_WORD})*"
 # Without a colon, because an empty path in a list of paths (`/tmp:`) is the current folder.
-_SETTING = r"[A-Za-z_]\w*=(?:'[^':\n]*'|\"[^\":\n$`\\!]*\"|(?:[\w@%+=,./~#-]|://)*)"
+_SETTING = r"[A-Za-z_]\w*=(?!~\d)(?:'[^':\n]*'|\"[^\":\n$`\\!]*\"|(?:[\w@%+=,./~#-]|://)*)"
 # Commands that use only what they name, with their arguments as groups; then commands that read no file.
 _COMMAND = (
     rf"[ \t]+|(?:((?:{_SETTING}[ \t]+)*)(?:pip3? (?:install|uninstall|cache)|apt(?:-get)?|git clone|wget|curl"
     r"|(?:conda|mamba|micromamba) (?:install|remove|clean|config)"
-    rf"|jupyter (?:lab|labextension|nbextension|serverextension|server|contrib|kernelspec))({_WORDS})"
-    rf"|(?:export[ \t]+)?({_SETTING})|(?:echo|printf|true|:|mkdir|rm|touch|chmod){_WORDS}"
+    r"|jupyter (?:lab|nbextension|serverextension|server|contrib|kernelspec|labextension (?:list|check|enable|disable"
+    rf"|(?:un)?install(?=(?:{_BLANK}--[\w-]+(?:=\w+)?)*{_BLANK}['\"]?[A-Za-z@]))))({_WORDS})"  # else the folder's own
+    rf"|(?:export[ \t]+)?({_SETTING})|(?:echo|true|:|mkdir|rm|touch|chmod){_WORDS}"
     r"|set -[eoux]+(?: pipefail)?|exec \"\$@\")?[ \t]*(?:(?<![^\s;&|])#.*)?(?:\n|;|&&|\|\||\Z)"
 )
+# What may use files in a Dockerfile. Each kind of space may begin a line, and a line may end within a word.
+_COPIES = r"(?im)^[^\S\n]*(copy|add)\b|\bonbuild\b|--mount|<<|[#/{][^\S\n]*\"?(syntax|escape)\b"
+_COPIES += r"|[a-z-]\\[ \t\r]*\n(?![ \t])"
 _R_CALL = (
     r"\s+|#.*|(?:BiocManager::install|(?:\w+::)?(?:install\.packages|install_(?:version|cran|github)|installspec|library"
     r"|require|options))\(([^()]*(?:\bc\([^()]*\)[^()]*)*)\)[ \t]*;?"
@@ -277,7 +309,10 @@ def _words(text: str) -> set[str]:
         raise _Broad(f"has {odd[0][:80]}")
     text = re.sub(r"\b(https?|ssh)://[^\s\"',\[\]{}()]*", " ", text)
     whole = {*text.split(), *text.splitlines()}  # a name may contain a space
-    return {part.strip().removeprefix("~/") for word in whole for part in (word, *_SEPARATORS.split(word))} - {""}
+    parts = {part for word in whole for part in (word, *_SEPARATORS.split(word))}
+    options = filter(None, (re.match(r"-\w{1,4}", part) for part in parts))  # such as -rx.txt and -qrx.txt
+    parts |= {option.string[start:] for option in options for start in range(2, option.end() + 1)}
+    return {part.strip().removeprefix("~/") for part in parts} - {""}
 
 
 def _calls(pattern: str, text: str) -> str:
@@ -291,15 +326,14 @@ def _calls(pattern: str, text: str) -> str:
 
 
 def _shell_script(text: str) -> str:
-    _unless(r"\A#!(?! ?/(usr/)?bin/(env )?(ba|da)?sh( -\w+)*\n).*", text)
-    return _calls(_COMMAND, text).replace("\\\n", " ") + "\n.local/bin"  # its commands would come first
+    _unless(r"\A#!(?! ?/(usr/)?bin/(env )?(ba|da)?sh( -\w+)*\n).*|--g[roup]*\b|PIP_GROUP", text)  # of pyproject.toml
+    return _calls(_COMMAND, text).replace("\\\n", " ")
 
 
 def _names(text: str) -> str:
     """Return the words of a list of packages, or of settings."""
-    text = re.sub(r"^[ \t]*#.*", "", text, flags=re.MULTILINE)
-    lines = [line if re.search("[\"']", line) else re.sub(r"\s#.*", "", line) for line in text.splitlines()]
-    return _FIRST_WORD.sub("", "\n".join(lines).replace("\\\n", ""))
+    text = re.sub(r"(?m)^([^\"'\n]*?)(?:^|[^\S\n])#.*", r"\1", "\n".join(text.splitlines()))
+    return _FIRST_WORD.sub("", text.replace("\\\n", ""))
 
 
 def _unless(pattern: str, text: str) -> str:
@@ -310,11 +344,11 @@ def _unless(pattern: str, text: str) -> str:
 
 
 _READERS: list[tuple[str, Reader]] = [
-    (r"postBuild|start|\.bash_profile|\.bashrc|\.profile", _shell_script),
+    (r"postBuild|start|\.bash\w+|\.profile", _shell_script),
     (r"install\.R|\.Rprofile", partial(_calls, _R_CALL)),
-    (r"(Julia)?Project\.toml", lambda text: _unless(r"(?m)^[ \t\"']*name\b", text) or _names(text)),
+    (r"(Julia)?Project\.toml|pip\.conf", lambda text: _unless(r"(?m)^[ \t\"']*(name|group)\b", text) or _names(text)),
     (r"setup\.py|DESCRIPTION|default\.nix", partial(_unless, r"\A")),
-    (r"setup\.cfg|pyproject\.toml", partial(_unless, r"build-system")),
-    (r"Dockerfile", partial(_unless, r"(?im)^[ \t]*(copy|add)\b|\bonbuild\b|--mount|#[ \t]*(syntax|escape)\b|<<")),
+    (r"setup\.cfg|pyproject\.toml", partial(_unless, r"build-system|\\[uU]")),
+    (r"Dockerfile", partial(_unless, _COPIES)),
     (r".*", _names),
 ]

@@ -174,7 +174,7 @@ def _repository(options: Any) -> MystRepository:
     """Return the repository and ref in one of the places."""
     repo, ref, provider, url = (_option(options, key) for key in ("repo", "ref", "provider", "url"))
     if not repo:
-        spec = parse_hub(url)[1] if "/v2/" in url else None
+        spec = parse_hub(url)[1] if re.search("/(v2|build|repo)/", url) else None
         return MystRepository(spec, ref or (spec.ref if spec else None))
     spec = _parse_repo(remove_login(repo), provider.lower())
     if spec.ref != "HEAD":  # the repository's URL has a ref
@@ -194,6 +194,8 @@ def _github_repository(github: Any) -> MystRepository:
     if isinstance(github, str):
         with suppress(UsageError):
             spec = RepoSpec.parse(remove_login(github.strip()))
+            if spec.provider == "git" and not re.match(r"https?://github\.", spec.repo):  # a page of the web
+                return MystRepository(None, None)
             if re.search("/(tree|commits?)/", github):
                 return MystRepository(spec, spec.ref)
             return MystRepository(spec.at("HEAD") if spec.ref != "HEAD" else spec, None)

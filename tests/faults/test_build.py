@@ -151,6 +151,13 @@ def test_the_deadline_holds_for_the_build_and_the_launch_together(clinder: Clind
         assert re.match("No image within 3 seconds: .* was still building", row["error"])
 
 
+def test_the_deadline_is_told_in_the_seconds_that_were_given(clinder: Clinder) -> None:
+    with FaultyHub() as down:
+        down.die()
+        done = clinder("build", down.url, "--repo", "org/repo", "--timeout", "2")
+        assert "before the deadline (2 s)" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_leaves_no_server_and_asks_no_other_hub(clinder: Clinder, number: int) -> None:
     with FaultyHub(launch(1)) as hub, FaultyHub() as other:

@@ -68,6 +68,9 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["start", "--log-file", "no/such/directory", *ON], 2, ["The log file can't be written", "No such file"]),
     # Hubs
     (["start", "org/repo"], 2, ["looks like a repository", "--repo org/repo"]),
+    (["start", "org/repo@main"], 2, ["looks like a repository", "--repo org/repo@main"]),
+    (["start", "gh/org/repo/main"], 2, ["looks like a repository", "--repo gh/org/repo/main"]),
+    (["start", "HTTPS://GitHub.com/org/repo"], 2, ["a repository host, not of a hub", "--repo"]),
     (["start", "github.com/org/repo"], 2, ["a repository host, not of a hub", "--repo"]),
     (["start", "https://github.com/org/repo"], 2, ["a repository host, not of a hub", "--repo"]),
     (["start", "mybinder.org", *ON], 2, ["https://mybinder.org ?"]),
@@ -102,7 +105,6 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["start", "{hub}", "--repo", "org/repo#main"], 2, ["org/repo with --ref main?"]),
     (["start", "{hub}", "--repo", "org/repo:main"], 2, ["org/repo with --ref main?"]),
     (["start", "{hub}", "--repo", "org/repo/main"], 2, ["org/repo with --ref main", "--provider gl"]),
-    (["start", "{hub}", "--repo", "org/repo/"], 2, ["Did you mean org/repo ?"]),
     (["start", "{hub}", "--repo", "org/repo?urlpath=lab"], 2, ["Did you mean org/repo ?"]),
     (["start", "{hub}", "--repo", "."], 2, ["Not a repository: '.'", "can't read files of this machine"]),
     (["start", "{hub}", "--repo", "./repo"], 2, ["Not a repository: './repo'", "the embedded hub, local"]),

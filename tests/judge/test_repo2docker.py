@@ -126,10 +126,11 @@ def read_by(pack: Any, name: str) -> Iterator[str]:
         return
     if name == "NixBuildPack":
         yield from everything()
-    names = "environment.yml environment.yaml requirements.txt requirements3.txt apt.txt runtime.txt"
-    yield from map(pack.binder_path, names.split())
+    yield from map(pack.binder_path, ("environment.yml", "environment.yaml", "apt.txt", "runtime.txt"))
     yield from read_by_conda(pack)
-    yield from {"RBuildPack": read_by_r, "JuliaProjectTomlBuildPack": read_by_julia}.get(name, read_by_pipenv)(pack)
+    if name != "CondaBuildPack":
+        yield from map(pack.binder_path, ("requirements.txt", "requirements3.txt"))
+        yield from {"RBuildPack": read_by_r, "JuliaProjectTomlBuildPack": read_by_julia}.get(name, read_by_pipenv)(pack)
     yield from read_by_python(f"{pack.get_preassemble_scripts()} {pack.get_assemble_scripts()}", pack)
     for path in [*pack.get_post_build_scripts(), (pack.get_start_script() or "").removeprefix("${REPO_DIR}/")]:
         if path:
@@ -342,7 +343,8 @@ TEXTS: dict[str, list[str | None]] = {
     "r.txt": [None, "numpy", "-e .", "-r data.csv"],
     "postBuild": [None, *NARROW_SCRIPTS, *BROAD_SCRIPTS, "pip install -r r.txt", "cp data.csv /tmp", "cp -r src /tmp"],
     "binder/start": [None, None, None, *NARROW_SCRIPTS[:9], *BROAD_SCRIPTS[:9]],
-    "Dockerfile": [None, None, None, "FROM x\nRUN pip install y\n", "FROM x\nCOPY . .\n"],
+    "Dockerfile": [None, None, None, "FROM x\nRUN pip install y\n", "FROM x\nCOPY . .\n", f"{LINK}gone"],
+    ".jupyter/x.json": [None, None, "1", f"{LINK}../data.csv"],
     "setup.py": [None, None, "x"],
     ".condarc": [None, "channels: [x]", "channels: [y]"],
     "runtime.txt": [None, None, None, "r-4.4-2024-11-01", "r-4.3-2024-10-01", "python-3.11"],
@@ -392,7 +394,7 @@ def test_a_commit_that_is_launched_for_another_one_has_the_same_environment(hist
 
 # A shell's words
 
-WORD = st.text("ab~/.-=:@#,'\"[]$*? ", min_size=1, max_size=6)
+WORD = st.text("ab0~/.-=:@#,'\"[]$*? ", min_size=1, max_size=6)
 COMMAND = st.lists(
     WORD | st.sampled_from(["#", " # ", "2>&1", "\\\n", ">a", ">/dev/null", "a'b'\"c\"", "x>y", "'a b'", "A=b"]),
     max_size=6,
@@ -422,6 +424,8 @@ def words_of_bash(text: str) -> list[str] | None:
 @example("pip install '\" ':\n")
 @example("pip install # \\\n >a;")
 @example("pip install x=~/a ~/b y='c d'\n")
+@example("pip install ~0/a\n")
+@example("pip install x=~0/a y=b:~0/a z=~1.0\n")
 def test_each_word_that_a_shell_passes_on_in_a_script_that_is_understood_is_looked_up(text: str) -> None:
     try:
         looked_up = _words(_shell_script(text))

@@ -58,7 +58,8 @@ NARROW_REQUIREMENTS = each(
     "--index-url https://x.org/simple | -i https://x.org/simple | --extra-index-url=https://x.org/",
     "numpy\r\nscipy\r\n",
     "-f https://x.org/wheels/ | --find-links=https://x.org/wheels/ | -r https://x.org/r.txt | numpy\n\n\nscipy",
-    "ruamel.yaml | numpy  # as in src | --oops | numpy scipy | --use-feature=x | a/b | a # it's ./x",
+    "ruamel.yaml | numpy  # as in src | --oops | numpy scipy | --use-feature=x | a/b | a # it's ./x | a # it's src",
+    "dask[data,src]>=2024 ; extra == 'x'",
 )
 BROAD_REQUIREMENTS = each(
     ". | ./ | .. | ../pkg | src/ | src/pkg | /abs/pkg | .[dev] | ./src[dev]>=1 | ${HERE}/pkg | ~/src | -r src/x/..",
@@ -68,7 +69,8 @@ BROAD_REQUIREMENTS = each(
     "src @ ./src",
     "-e file:src | -e git+file:///srv/src | git+file:src | git://../src | --index-url file:///srv",
     "--extra-index-url=./data | file\\\n:src | -f data/ | -f./data | --find-links ./data | --find-links=data | a\0b",
-    "-r ../requirements.txt | -r src/../requirements.txt | $PKG | a\\b | -e 'src' | numpy @ src",
+    "-r ../requirements.txt | -r src/../requirements.txt | $PKG | a\\b | -e 'src' | numpy @ src | -e .git",
+    "./src[data] | ./src#egg=x",
 )
 for text in NARROW_REQUIREMENTS:
     narrow(f"requirements.txt {text!r}", {"requirements.txt": text})
@@ -76,7 +78,7 @@ for text in BROAD_REQUIREMENTS:
     broad(f"requirements.txt {text!r}", {"requirements.txt": text})
 for text in each("numpy | numpy[x]>=2 | git+https://github.com/org/pkg"):
     narrow(f"pip in environment.yml {text!r}", {"environment.yml": f"dependencies:\n- python\n- pip:\n  - {text}\n"})
-for text in each("-e . | ./src | '.' | src/ | -r src"):
+for text in each("-e . | ./src | '.' | src/ | -r src | '-e.' | \"-fdata\""):
     broad(f"pip in environment.yml {text!r}", {"environment.yml": f"dependencies:\n- python\n- pip:\n  - {text}\n"})
 
 # Something that is named and not there. It counts, so that a commit which adds it is built.
@@ -109,6 +111,7 @@ for text, gone in GONE.items():
 INCLUDES = {
     "-r more.txt": "more.txt",
     "-rmore.txt": "more.txt",
+    "-cmore.txt": "more.txt",
     "--requirement more.txt": "more.txt",
     "--requirement=deps/more.txt": "deps/more.txt",
     "-c pins.txt": "pins.txt",
@@ -129,9 +132,10 @@ narrow("an include of an include", IN_BINDER)
 pair("an include of an include, changed", IN_BINDER, {"deps.txt": "scipy"}, "new")
 narrow("includes in a circle", {"requirements.txt": "-r a.txt", "a.txt": "-r requirements.txt\nnumpy"})
 pair("a file of that name appears", {"requirements.txt": "-r https://x.org/r.txt"}, {"r.txt": "x"}, "old")
-IN_CONDA = {"environment.yml": "dependencies:\n- pip:\n  - -r requirements-pip.txt", "requirements-pip.txt": "numpy"}
-narrow("an include of conda's pip", IN_CONDA)
-pair("an include of conda's pip, changed", IN_CONDA, {"requirements-pip.txt": "scipy"}, "new")
+for text in each("-r more.txt | '-r more.txt' | \"-rmore.txt\" | '-cmore.txt'"):
+    IN_CONDA = {"environment.yml": f"dependencies:\n- pip:\n  - {text}", "more.txt": "numpy"}
+    narrow(f"an include of conda's pip: {text}", IN_CONDA)
+    pair(f"an include of conda's pip, changed: {text}", IN_CONDA, {"more.txt": "scipy"}, "new")
 
 CONDA = {
     "empty": "",
@@ -162,6 +166,7 @@ CONDA = {
     "a channel's file": "channels: ['file:///home/jovyan/channel']\n",
     "two pips": "dependencies:\n- pip:\n  - a\n- pip:\n  - -e .\n",
     "an option as text": "dependencies:\n- pip: -e .\n",
+    "an alias of the name": "name: &x -e .\ndependencies:\n- pip: [*x]\n",
     "an alias": "x: &x ./src\ndependencies:\n- pip: [*x]\n",
 }
 for name, text in CONDA.items():
@@ -172,6 +177,17 @@ narrow(
     "environment.yml beside setup.py", {**CONDA_ALONE, "setup.py": "", "pyproject.toml": "[project]\n[build-system]\n"}
 )
 narrow("environment.yml beside requirements.txt", {**CONDA_ALONE, "requirements.txt": "-e ."})
+narrow("environment.yml beside install.R", {**CONDA_ALONE, "install.R": 'source("src/x.R")'})
+for name in each("requirements.txt | setup.py | pyproject.toml | Pipfile | install.R"):
+    pair(f"environment.yml, {name} changes", {**CONDA_ALONE, name: "# a"}, {name: "# b"}, "old")
+    pair(f"environment.yml goes, {name} stays", {**CONDA_ALONE, name: "# a"}, {"environment.yml": None}, "new")
+pair(
+    "environment.yml, REQUIRE and requirements.txt",
+    {**CONDA_ALONE, "REQUIRE": "", "requirements.txt": ""},
+    {"requirements.txt": "x"},
+    "new",
+)
+pair("environment.yml, R comes", {**CONDA_ALONE, "install.R": ""}, {"runtime.txt": "r-4.4-2025-01-01"}, "new")
 broad("environment.yml, Julia and setup.py", {**CONDA_ALONE, "Project.toml": "[deps]\n", "setup.py": ""})
 broad(
     "environment.yml, R and requirements.txt",
@@ -181,6 +197,7 @@ broad("setup.py", {"setup.py": "", "requirements.txt": "numpy"})
 broad("setup.py alone", {"setup.py": ""})
 broad("DESCRIPTION", {"DESCRIPTION": "Package: x"})
 broad("a package", {"pyproject.toml": "[build-system]\nx = 1\n[project]\nname = 'x'\n"})
+broad("a package, escaped", {"pyproject.toml": '[project]\nname = "x"\n["build\\u002dsystem"]\n'})
 broad("a package, dotted", {"pyproject.toml": "project.name = 'x'\n[build-system]\n"})
 narrow("a pyproject of tools", {"pyproject.toml": "[tool.ruff]\n", "requirements.txt": "numpy"})
 narrow("a pyproject with a Python alone", {"pyproject.toml": "[project]\nrequires-python = '>=3.12'\n"})
@@ -190,7 +207,16 @@ broad("Nix", {"default.nix": "{}"})
 narrow("a Dockerfile", {"Dockerfile": "FROM quay.io/jupyter/base-notebook:2025-01-01\nRUN pip install numpy\n"})
 narrow("a Dockerfile in binder", {"binder/Dockerfile": "FROM x\n", "setup.py": ""})
 narrow("a Dockerfile and what is not read then", {"Dockerfile": "FROM x\n", "setup.py": "", "postBuild": "make"})
-broad("a Dockerfile that copies", {"Dockerfile": "FROM x\nCOPY . /home\n"})
+pair("a Dockerfile, what is not read changes", {"Dockerfile": "FROM x\n", "apt.txt": "a"}, {"apt.txt": "b"}, "old")
+pair("a Dockerfile goes", {"Dockerfile": "FROM x\n", "apt.txt": "a"}, {"Dockerfile": None}, "new")
+narrow(
+    "a Dockerfile with long commands", {"Dockerfile": "FROM x\nRUN pip install a && \\\n  pip install b&&\\\ntrue\n"}
+)
+for text in each(
+    "COPY . /x | \u00a0COPY . /x | \vADD . /x | CO\\\nPY . /x | CO\\ \r\n# c\nPY . /x | RUN --mo\\\nunt=type=bind ls"
+):
+    broad(f"a Dockerfile with {text!r}", {"Dockerfile": f"FROM x\n{text}\n"})
+broad("a Dockerfile of another syntax, in another comment", {"Dockerfile": "//syntax=x/y\nFROM x\n"})
 broad("a Dockerfile that adds", {"Dockerfile": "FROM x\nadd src /x\n"})
 broad("a Dockerfile that mounts", {"Dockerfile": "FROM x\nRUN --mount=type=bind,target=/x pip install /x\n"})
 broad("a Dockerfile in parts", {"Dockerfile": "FROM x\nONBUILD \\\nCOPY . /x\n"})
@@ -203,6 +229,11 @@ pair("Pipfile, a file", {"Pipfile": '[packages]\nx = {file = "x.whl"}\n', "x.whl
 narrow("Pipfile.lock", {"Pipfile.lock": '{"default": {"numpy": {"version": "==2.0"}}}'})
 broad("Pipfile.lock, path", {"Pipfile.lock": '{"default": {"x": {"editable": true, "path": "."}}}'})
 narrow("Project.toml", {"Project.toml": '[deps]\nDataFrames = "a93c"\n[compat]\njulia = "1.10"\n', "Manifest.toml": ""})
+for name in each("Artifacts.toml | JuliaArtifacts.toml | Manifest.toml | LocalPreferences.toml"):
+    pair(f"{name} changes", {"Project.toml": "[deps]\n", name: "# a"}, {name: "# b"}, "new")
+WORKSPACE = {"binder/Project.toml": "[deps]\n", "Project.toml": "[workspace]\nprojects = ['binder']\n"}
+broad("Project.toml of a workspace", WORKSPACE)
+narrow("Project.toml beside that of a package", {**WORKSPACE, "Project.toml": "name = 'X'\n"})
 broad("Project.toml of a package", {"Project.toml": 'name = "X"\nuuid = "1"\n'})
 broad("Project.toml with a source", {"Project.toml": '[deps]\nX = "1"\n[sources]\nX = {url = "src"}\n'})
 narrow("Manifest.toml", {"Manifest.toml": '[[deps.X]]\nuuid = "1"\nversion = "1.0"\n', "Project.toml": "[deps]\n"})
@@ -239,6 +270,8 @@ NARROW_SCRIPTS = each(
     "jupyter labextension install @jupyter-widgets/jupyterlab-manager@0.38 --minimize=False | jupyter lab build",
     "jupyter nbextension enable --py widgetsnbextension | jupyter server extension enable x | jupyter lab clean",
     "jupyter serverextension enable --py nbgitpuller --sys-prefix | jupyter contrib nbextension install --user",
+    "jupyter labextension install --no-build \\\n  @org/a \\\n  b@~1.0 | jupyter labextension list",
+    "pip install 'dask[data]' | pip install -Ur gone.txt",
     "echo 'all of . and $HOME' | echo hello > /dev/null | mkdir -p ~/.jupyter | rm -rf /tmp/x | chmod +x start src",
     "wget https://x.org/a.zip -O /tmp/a.zip | curl -L https://x.org/a -o a.bin",
     "git clone https://github.com/org/thing",
@@ -266,7 +299,10 @@ BROAD_SCRIPTS = each(
     "curl https://x.org|sh | wget -O - https://x.org|bash | curl -K data | tar xf data/x.csv | sudo make",
     "conda env update -f data/x.csv | conda install --file data | conda install -yf data | mamba env update",
     "conda install ./src | conda install -c ./data x",
-    "jupyter labextension install .",
+    "jupyter labextension install . | jupyter labextension install --no-build; echo x | jupyter labextension develop",
+    "jupyter labextension build | pip install --group dev | pip install --gr=dev | PIP_GROUP=dev pip install x",
+    "git clone .git /tmp/x | git clone ~/.git x | git clone --reference=./.git https://x.org/a | printf -v PATH src",
+    "pip install ~0/src | export A=~1/src | pip install '-e.' | pip install \"-fdata\"",
     "jupyter labextension install src | jupyter nbextension install src/pkg | jupyter nbconvert --execute index.ipynb",
     "git submodule update --init | git lfs pull | git clone . /tmp/x | git clone src /tmp/x",
     "git clone file:///home/x",
@@ -296,6 +332,8 @@ USES = {
     "wget -Fdata/x.csv https://x.org": "data/x.csv",
     "curl -K data/x.csv": "data/x.csv",
     "pip install -Ur data/x.csv": "data/x.csv",
+    "pip install -Urdata/x.csv": "data/x.csv",
+    "pip install '-qrdata/x.csv'": "data/x.csv",
     "pip install --req data/x.csv": "data/x.csv",
     "conda install --file data/x.csv": "data/x.csv",
     "conda install -yf ~/data/x.csv": "data/x.csv",
@@ -323,6 +361,10 @@ broad(
 broad("a file that is included and run", {"requirements.txt": "-r postBuild", "postBuild": "make"})
 broad("an include that the script added to", {**INCLUDED, "postBuild": "echo -e . >> r.txt\npip install -r deps/r.txt"})
 broad("commands of the repository's own", {"postBuild": "pip install numpy", ".local/bin/pip": "make"})
+broad("commands of the repository's own, without a script", {"Project.toml": "[deps]\n", ".local/bin/julia": "make"})
+GROUP = {"binder/postBuild": "pip install --group dev", "pyproject.toml": "[dependency-groups]\ndev = ['a']"}
+broad("a group of packages in a setting", {"binder/apt.txt": "x", ".pip/pip.conf": "[install]\ngroup = dev\n"})
+pair("a group of packages", GROUP, {"pyproject.toml": "[dependency-groups]\ndev = ['b']"}, "new")
 narrow("what lies in binder and is not used", {"binder/postBuild": "echo x", "binder/go.sh": "make"})
 pair("what lies in binder", {"binder/postBuild": "echo x", "binder/go.sh": "1"}, {"binder/go.sh": "2"}, "new")
 
@@ -338,7 +380,7 @@ for name in each(
     pair(f"{name} stays", {"environment.yml": "", name: "# x"}, {"data/x.csv": "2"}, "old")
 for name in each(
     ".gitignore | .github/workflows/x.yml | .pre-commit-config.yaml | .readthedocs.yml | .vscode/x.json",
-    ".editorconfig",
+    ".editorconfig | .ruff.toml | .mailmap",
     "myst.yml | _config.yml | _toc.yml | LICENSE | CITATION.cff | docs/conf.py | thumbnail.png | binder.md",
     "notes.txt",
 ):
@@ -346,6 +388,11 @@ for name in each(
 broad("R's profile that reads others", {"environment.yml": "", ".Rprofile": 'source("renv/activate.R")'})
 broad("a profile that reads others", {"environment.yml": "", ".bash_profile": ". ./src/env.sh"})
 broad("a profile that calls others", {"environment.yml": "", ".profile": "make"})
+broad("a profile of a login", {"environment.yml": "", ".bash_login": "make"})
+for name in each(".conda/condarc | .conda/.condarc | .config/conda/condarc | .mambarc"):
+    broad(f"a channel of the repository in {name}", {"environment.yml": "", name: "channels: [./data]"})
+broad("a program in place of yarn", {"postBuild": "jupyter lab build", ".yarnrc.yml": "yarnPath: src/pkg/__init__.py"})
+pair("a file that curl reads", {"postBuild": "curl x", ".curlrc": "data = @data/x.csv"}, {"data/x.csv": "2"}, "new")
 broad("a channel of the repository", {"environment.yml": "", ".condarc": "channels: [./data]"})
 broad("wheels of the repository", {"requirements.txt": "x", ".config/pip/pip.conf": "[install]\nfind-links = data"})
 broad("wheels on a line of their own", {"requirements.txt": "x", ".pip/pip.conf": "[install]\nfind-links =\n  data\n"})
@@ -388,6 +435,11 @@ broad("a link out of the repository", {"environment.yml": f"{LINK}../x.yml"})
 broad("a link to the root", {"environment.yml": f"{LINK}/etc/x.yml"})
 pair("a link to itself", {"environment.yml": f"{LINK}environment.yml"}, {"data/x.csv": "2"}, "old")
 broad("a link to a folder", {"environment.yml": f"{LINK}data"})
+broad("a Dockerfile as a link to nowhere", {"Dockerfile": f"{LINK}gone", "requirements.txt": "-e ."})
+broad("environment.yml as a link to nowhere", {"environment.yml": f"{LINK}gone.yml", "requirements.txt": "-e ."})
+for name in each(".jupyter | .config/dask | jupyter_server_config.d/x | .python-version"):
+    broad(f"{name} as a link", {"environment.yml": "", name: f"{LINK}data"})
+narrow("a link in binder that is not used", {"binder/environment.yml": "", "binder/data": f"{LINK}../data"})
 broad("a link below a link", {"environment.yml": f"{LINK}a/main.yml", "a": f"{LINK}envs", "envs/main.yml": ""})
 broad("binder as a link to nowhere", {"binder": f"{LINK}gone"})
 NAMED = {"postBuild": "wget -i x.csv", "x.csv": f"{LINK}data/x.csv"}

@@ -93,10 +93,13 @@ PLACES = [
     ("{github: 'https://github.com/org/repo/tree/v1'}", DEFAULT_HUB, ("org/repo", "v1", "gh")),
     ("{github: 'https://github.com/org/repo/blob/v1/README.md'}", DEFAULT_HUB, ORG_REPO),
     ("{github: 'https://github.com/org/repo/issues'}", DEFAULT_HUB, ORG_REPO),
+    ("{github: 'https://github.example.org/o/r'}", DEFAULT_HUB, ("https://github.example.org/o/r", "HEAD", "git")),
     # The other place for the hub
     ("{binder: 'https://hub.example.org', github: org/repo}", HUB, ORG_REPO),
     ("{binder: {url: 'https://hub.example.org'}, github: org/repo}", HUB, ORG_REPO),
     ("{binder: 'https://hub.example.org/v2/gh/li/nk/main?urlpath=lab'}", HUB, ("li/nk", "main", "gh")),
+    ("{binder: 'https://hub.example.org/build/gh/li/nk/v1', github: org/repo}", HUB, ("li/nk", "v1", "gh")),
+    ("{binder: 'https://mybinder.org/repo/li/nk', github: org/repo}", DEFAULT_HUB, ("li/nk", "HEAD", "gh")),
     ("{binder: 'https://hub.example.org/v2/gl/a%2Fb%2Fc/main', github: org/repo}", HUB, ("a/b/c", "main", "gl")),
     # Each item from the first that names it
     ("{jupyter: {binder: {url: 'https://hub.example.org'}}, github: org/repo}", HUB, ORG_REPO),
@@ -228,6 +231,7 @@ def test_an_item_that_nobody_needs_may_be_wrong(tmp_path: Path) -> None:
         "null",
         "org",
         "'https://github.com/org/'",
+        "'https://org.github.io/repo/'",
         "[org/repo]",
         "''",
         "5",

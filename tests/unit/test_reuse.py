@@ -100,7 +100,7 @@ def test_files_that_change_and_go_back_are_a_change_each_time(repo: Repository) 
 
 
 def test_a_mode_is_part_of_the_environment(repo: Repository) -> None:
-    repo.commit({"postBuild": "echo hello\n"})  # without this bit repo2docker can't run it
+    repo.commit({"postBuild": "echo hello\n"})  # the image has the mode, too
     repo.git("update-index", "--chmod=+x", "postBuild")
     repo.git("commit", "--quiet", "--message", "chmod")
     changed = repo.git("rev-parse", "HEAD")
@@ -121,7 +121,7 @@ def test_the_files_that_changed_are_named(repo: Repository) -> None:
         "setup.cfg | pyproject.toml | runtime.txt | apt.txt | install.R | default.nix | postBuild | start | REQUIRE",
         "setup.py",
         "Project.toml | JuliaProject.toml | Manifest.toml | JuliaManifest.toml | Manifest-v1.12.toml | DESCRIPTION",
-        "LocalPreferences.toml | Dockerfile",
+        "LocalPreferences.toml | Artifacts.toml | Dockerfile",
     ),
 )
 @pytest.mark.parametrize("directory", ["", "binder/", ".binder/"])

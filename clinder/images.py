@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from clinder._signals import Signals
-from clinder.errors import ClinderError, UsageError
+from clinder.errors import ClinderError
 from clinder.handover import deferred
 
 if TYPE_CHECKING:  # these import an HTTP library, for which neither --version nor --help should wait
@@ -34,8 +34,6 @@ def hubs_to_build(
     target: "Target", tokens: "Tokens", tell: Callable[[str], None], *, all_members: bool
 ) -> "list[BinderHub]":
     """Return the hubs to build on, each once: the target's hubs, or with ``all_members`` the members of each."""
-    if target.hubs == ("local",):
-        raise UsageError("local builds no image.", "Give the URL of a BinderHub.")
     hubs = target.open_hubs(tokens)
     if all_members:
         hubs = [member for hub in hubs for member in _members(hub, tell)]

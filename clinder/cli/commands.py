@@ -271,6 +271,8 @@ def _target(args: argparse.Namespace, hub: str | None, others: Sequence[str]) ->
 
     hub = hub or os.environ.get("CLINDER_HUB")
     if hub and hub.lower() == "local":
+        if args.name == "build":
+            raise UsageError("local builds no image.", "Give the URL of a BinderHub.")
         return _local_target(args)
     target = resolve_target(
         hub=hub,

@@ -249,6 +249,7 @@ def test_what_can_not_be_built_is_a_usage_error(clinder: Clinder, words: list[st
     done = clinder("build", *words, "--repo", "org/repo")
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+    assert "launching" not in done.stderr
 
 
 # The library

@@ -130,7 +130,7 @@ def recognise(text: str, provider: str | None) -> Address:
         return Address(provider, text)
     found = _from_doi(text, provider) or _from_short_form(text, provider) or _from_url(_to_url(text), provider)
     if found is None:
-        if "://" in text or (provider is None and (_PATH.match(text) or not re.fullmatch(rf"{_OWNED}/*", text))):
+        if "://" in text or (provider is None and (is_path(text) or not re.fullmatch(rf"{_OWNED}/*", text))):
             raise UsageError(f"Not a repository: {quote_text(text)}", _hint(text))
         found = Address(provider or "gh", text.rstrip("/").removesuffix(".git"))
     if provider and found.provider != provider:
@@ -147,12 +147,13 @@ def is_repository_host(url: str) -> bool:
     return host in {*_BY_HOST, *_MIRRORS, "zenodo.org", "figshare.com", "doi.org"}
 
 
-# A path of this machine.
-_PATH = re.compile(r"/|~|\.{1,2}(?:/|$)|file:", re.IGNORECASE)
+def is_path(text: str) -> bool:
+    """Tell whether text is written like the path of a file or directory of this machine."""
+    return bool(re.match(r"/(?!/)|~|\.{1,2}(?:/|$)|file:", text, re.IGNORECASE))
 
 
 def _hint(text: str) -> str:
-    if _PATH.match(text):
+    if is_path(text):
         return "A hub can't read files of this machine. Push them and give org/repo, or use the embedded hub, local."
     if re.search("[<>{}]", text):
         return f"The words in brackets are to be replaced. {_HINT}"
@@ -170,9 +171,9 @@ def _from_short_form(text: str, provider: str | None) -> Address | None:
         name = _NAMES.get(match[1].lower(), "")
         if name and PROVIDERS[name].detect:
             return recognise(match[2], name)
-    owned = r"[\w.-]+(?:/[\w.-]+)+" if provider == "gl" else _OWNED
+    owned = r"[\w.-]+(?:/[\w.-]+)*/[\w.-]+" if provider == "gl" else _OWNED
     if provider in (None, "gh", "gl") and (match := re.fullmatch(rf"({owned}?)(?:\.git)?@([^\s:]+)", text)):
-        return Address(provider or "gh", match[1], match[2])
+        return Address(provider or "gh", match[1], match[2]) if _to_url(text) == text else None
     return None
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from clinder.errors import UsageError
 from clinder.giturl import check_length, pasted, quote_text, to_https
 from clinder.providers import PROVIDERS as PROVIDERS
-from clinder.providers import is_repository_host, provider_of, recognise
+from clinder.providers import is_path, is_repository_host, provider_of, recognise
 from clinder.providers import provider_named as provider_named
 
 DEFAULT_HUB = "https://mybinder.org/"
@@ -162,7 +162,7 @@ def parse_path(path: str) -> RepoSpec:
     name = provider_named(word) if word else ""
     if name not in PROVIDERS:
         raise UsageError(
-            f"Unknown provider: {quote_text(word)}",
+            f"Unknown provider: {quote_text(word)}" if word else "The launch link has no repository.",
             f"A launch link is like https://hub/v2/gh/org/repo/ref, with one of {', '.join(PROVIDERS)}. "
             "Give a provider that only the hub knows with --provider and --repo.",
         )
@@ -205,22 +205,24 @@ def parse_hub(text: str) -> tuple[str, RepoSpec | None]:
 
 def _refuse_other_addresses(address: str, meant: str) -> None:
     """Raise `UsageError` for a path, a repository, or an address without its scheme; ``meant`` is the URL for that."""
-    if _PATH.match(address):
+    if is_path(address) or _FILE.match(address):
+        host = f" For a host of that name, write {meant}" if address.endswith(_ALSO_HOSTS) else ""
         raise UsageError(
             f"{quote_text(address)} is a path on this machine, not a hub's URL.",
-            "To launch the repository that you are in, give no hub. For the embedded hub, write local.",
+            f"To launch the repository that you are in, give no hub. For the embedded hub, write local.{host}",
         )
     if meant and not is_repository_host(meant):
         raise UsageError(f"Not a BinderHub's URL: {quote_text(address)}", f"Did you mean {meant[:200]} ?")
-    if _DOI.match(address) or (re.fullmatch(r"(\w+:)?[\w.-]+(/[\w.@%:-]*)+", address) and not meant):
+    if _DOI.match(address) or (re.fullmatch(r"(\w+:(?!\d+/))?[\w.-]+/[\w.@%:-]+(/[\w.@%:-]*)*", address) and not meant):
         raise UsageError(
             f"{quote_text(address)} looks like a repository, not like a hub's URL.",
             f"Give it with --repo {address[:200]} (the Action's repo).",
         )
 
 
-# A path, or the name of a file such as a notebook, where a hub's URL is expected.
-_PATH = re.compile(r"(?:\.{1,2}|~[\w.-]*)?/|\.{1,2}$|[\w-]+\.(?:ipynb|md|rst|ya?ml|json|py|txt|toml|R|sh)$")
+# The name of a file such as a notebook, where a hub's URL is expected; and the endings that hosts have as well.
+_FILE = re.compile(r"[\w-]+\.(?:ipynb|md|rst|ya?ml|json|py|txt|toml|R|sh)$")
+_ALSO_HOSTS = (".md", ".py", ".sh")
 _DOI = re.compile(r"(?:doi:)?10\.\d{4,9}/", re.IGNORECASE)
 
 

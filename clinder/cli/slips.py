@@ -199,7 +199,7 @@ def explain_variables(environ: Mapping[str, str]) -> list[str]:
 def how_to_run_file(name: str) -> str:
     """Return the command that runs a file of a language or a notebook; an empty text for any other file."""
     how = next((how for ending, how in _INTERPRETERS.items() if name.endswith(ending)), "")
-    return how and f"Write: clinder run {how} {name}"
+    return how and f"Write: clinder run {how} {_quote(name)}"
 
 
 def _quote(text: str) -> str:

@@ -83,6 +83,7 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["start", ".", *ON], 2, ["'.' is a path", "write local"]),
     (["start", "~/project"], 2, ["is a path on this machine", "give no hub"]),
     (["start", "README.md"], 2, ["'README.md' is a path", "give no hub"]),
+    (["start", "https://mybinder.org/v2"], 2, ["The launch link has no repository", "https://hub/v2/gh/org/repo/ref"]),
     (["start", "10.5281/zenodo.3242074"], 2, ["looks like a repository", "--repo 10.5281/zenodo.3242074"]),
     (
         ["start", "https://hub.example.org/user/x/lab?token=s3cret", *ON],
@@ -138,6 +139,7 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["run", "{hub}", *ON, "--", ".", "x"], 127, ["a word of the shell", "sh -c"]),
     (["run", "{hub}", *ON, "--", "a.ipynb"], 127, ["clinder run --kernels -- jupyter execute --inplace a.ipynb"]),
     (["run", "{hub}", *ON, "--", "./a.ipynb"], 126, ["clinder run --kernels -- jupyter execute --inplace ./a.ipynb"]),
+    (["run", "{hub}", *ON, "--", "./my page.py"], 126, ["clinder run -- python3 './my page.py'"]),
     (["run", "{hub}", *ON, "--", "--execute"], 127, ["command not found: --execute", "a command before it"]),
     (["run", "{hub}", *ON, "--", ""], 2, ["No command to run"]),
     (["run", "{hub}", *ON, "--", "--", "ls"], 127, ["the two hyphens once"]),
@@ -165,7 +167,7 @@ def hub() -> Iterator[FaultyHub]:
 def test_a_slip_is_told_with_the_words_that_help(
     clinder: Clinder, hub: FaultyHub, words: list[str], code: int, said: list[str]
 ) -> None:
-    for name in ("build.sh", "a.ipynb"):
+    for name in ("build.sh", "a.ipynb", "my page.py"):
         (clinder.directory / name).write_text("echo\n")
     empty = clinder.directory / "bin"
     empty.mkdir()

@@ -190,6 +190,12 @@ def test_a_ref_of_a_self_hosted_gitlab_is_found_in_its_address() -> None:
     assert RepoSpec.parse(url, provider="gl") == ("group/project", "feature/x", "gl")
 
 
+@pytest.mark.parametrize("text", ["gl:group/sub/project@v1", "gl:group/sub/project.git@v1"])
+def test_a_ref_follows_a_project_of_gitlab_as_it_follows_a_repository(text: str) -> None:
+    assert RepoSpec.parse(text) == ("group/sub/project", "v1", "gl")
+    assert RepoSpec.parse(text.removeprefix("gl:"), provider="gl") == ("group/sub/project", "v1", "gl")
+
+
 @pytest.mark.parametrize("text", ["org/repo", "https://github.com/org/repo/tree/main", "git@github.com:org/repo.git"])
 def test_a_ref_that_is_given_counts_more_than_that_of_the_address(text: str) -> None:
     assert RepoSpec.parse(text, "v1.0") == ("org/repo", "v1.0", "gh")
@@ -205,6 +211,8 @@ NOT_UNDERSTOOD = [
     ("org/repo/main", None, "org/repo"),
     ("org/repo/tree/main", None, "org/repo with --ref main,"),
     ("group/pro:ject", "gl", "group/subgroup/project"),
+    ("gitlab.com/group/project@v1", "gl", "group/subgroup/project"),
+    ("//example.org/repo", None, "org/repo"),
     ("org/my repo", None, "org/repo"),
     ("https://github.com/org", None, "org/repo"),
     ("https://github.com/org/repo/blob/v1/docs/a.ipynb", None, "org/repo with --ref v1"),
@@ -574,6 +582,14 @@ def test_a_hub_is_its_address_with_one_slash_at_the_end(text: str, url: str) -> 
         ("https://zenodo.org/records/3242074", "--repo"),
         ("https://nbviewer.org/github/org/repo", "--repo"),
         ("https://mybinder.org/repo/org", "org/repo"),
+        ("binder.md", "For a host of that name, write https://binder.md"),
+        ("hub.example.py", "Did you mean https://hub.example.py ?"),
+        ("~", "write local."),
+        ("file:///home/me/project", "write local."),
+        ("//mybinder.org/", "https://example.org/"),
+        ("local/", "https://example.org/"),
+        ("binder:8080/services/binder/", "https://example.org/"),
+        ("gh:org/repo", "--repo gh:org/repo"),
     ],
 )
 def test_what_is_no_hub_is_a_usage_error_that_says_what_was_expected(text: str, hint: str) -> None:

@@ -83,7 +83,6 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["start", ".", *ON], 2, ["'.' is a path", "write local"]),
     (["start", "~/project"], 2, ["is a path on this machine", "give no hub"]),
     (["start", "README.md"], 2, ["'README.md' is a path", "give no hub"]),
-    (["start", "https://mybinder.org/v2"], 2, ["The launch link has no repository", "https://hub/v2/gh/org/repo/ref"]),
     (["start", "10.5281/zenodo.3242074"], 2, ["looks like a repository", "--repo 10.5281/zenodo.3242074"]),
     (
         ["start", "https://hub.example.org/user/x/lab?token=s3cret", *ON],
@@ -95,7 +94,7 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
         2,
         ["Unknown provider: 'org'", "https://hub/v2/gh/org/repo/ref"],
     ),
-    (["start", "https://mybinder.org/v2"], 2, ["Unknown provider: ''", "https://hub/v2/gh/org/repo/ref"]),
+    (["start", "https://mybinder.org/v2"], 2, ["The launch link has no repository", "https://hub/v2/gh/org/repo/ref"]),
     (["start", "https://mybinder.org/v2/gl/group/project/main"], 2, ["gl: 'group'", "gl/group%2Fproject/main"]),
     (["start", "https://mybinder.org/v2/gh/org"], 2, ["'org'", "Expected org/repo"]),
     (["start", "{hub}", "https://mybinder.org", *ON], 2, ["too many arguments", "--fallback-hub URL"]),

@@ -155,6 +155,8 @@ def is_path(text: str) -> bool:
 def _hint(text: str) -> str:
     if is_path(text):
         return "A hub can't read files of this machine. Push them and give org/repo, or use the embedded hub, local."
+    if match := re.fullmatch(r"\w+/(https?://[!-~]+)", text):
+        return f"Did you mean {match[1][:200]} ?"
     if re.search("[<>{}]", text):
         return f"The words in brackets are to be replaced. {_HINT}"
     if match := re.fullmatch(rf"({_OWNED})(?:[,;]|\?.*)", text):

@@ -195,7 +195,7 @@ def parse_hub(text: str) -> tuple[str, RepoSpec | None]:
             f"{quote_text(address)} is the address of a repository host, not of a hub.",
             "Give it with --repo (the Action's repo).",
         )
-    if not path and re.search(r"[?&]token=", text):
+    if not path and re.search(r"/user/.*[?&]token=", text):
         raise UsageError(
             "That is the address of a session, not of a hub.",
             "Give it to clinder status or clinder stop. The URL of a hub is like https://mybinder.org/.",
@@ -247,7 +247,7 @@ def _meant_hub(address: str) -> str:
 def _linked_spec(text: str) -> RepoSpec | None:
     """Return the spec in a launch link or its path, if its provider is known; None if text is no such link."""
     address = _address(text)
-    if re.match(rf"({'|'.join(PROVIDERS)})/[^/@]+/.", address):
+    if re.match(rf"({'|'.join(PROVIDERS)})/(?!https?:)[^/@]+/.", address):  # git/https://... may have no ref
         return parse_path(address)
     if "://" not in address:
         address = _meant_hub(check_length(address, "a launch link"))

@@ -107,6 +107,7 @@ SLIPS: list[tuple[list[str], int, list[str]]] = [
     (["start", "{hub}", "--repo", "org/repo/main"], 2, ["org/repo with --ref main", "--provider gl"]),
     (["start", "{hub}", "--repo", "org/repo?urlpath=lab"], 2, ["Did you mean org/repo ?"]),
     (["start", "{hub}", "--repo", "."], 2, ["Not a repository: '.'", "can't read files of this machine"]),
+    (["start", "{hub}", "--repo", "git/https://git.example.org/a"], 2, ["Did you mean https://git.example.org/a ?"]),
     (["start", "{hub}", "--repo", "./repo"], 2, ["Not a repository: './repo'", "the embedded hub, local"]),
     (["start", "{hub}", "--repo", "file:///home/me/repo"], 2, ["can't read files of this machine"]),
     (["start", "{hub}", "--repo", "<org>/<repo>"], 2, ["words in brackets are to be replaced"]),

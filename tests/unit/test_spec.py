@@ -550,6 +550,7 @@ def test_a_launch_link_gives_the_hub_and_the_repository(link: str, hub: str, spe
         ("https://hub.example.org/services/binder", "https://hub.example.org/services/binder/"),
         ("http://[::1]:8585", "http://[::1]:8585/"),
         ("https://mybinder.org/?repo=x#y", "https://mybinder.org/"),
+        ("https://hub.example.org/services/binder/?token=x", "https://hub.example.org/services/binder/"),
     ],
 )
 def test_a_hub_is_its_address_with_one_slash_at_the_end(text: str, url: str) -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import ip_address
 from queue import Empty, Queue
 from typing import Any, TypeVar
@@ -152,14 +153,12 @@ class _Adapter(HTTPAdapter):
 
     def __init__(self, keep: Callable[[socket.socket], None]) -> None:
         self._keep = keep
-        self._checked = ""
         super().__init__()
 
     def cert_verify(self, conn: Any, url: str, verify: bool | str, cert: Any) -> None:
         """Check the file of certificates that the environment names, and go on. Raises `UsageError`."""
-        if isinstance(verify, str) and url.startswith("https:") and verify != self._checked:
+        if isinstance(verify, str) and url.startswith("https:"):
             _check_certificates(verify)
-            self._checked = verify
         super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
 
     def get_connection_with_tls_context(self, *args: Any, **options: Any) -> Any:
@@ -183,6 +182,7 @@ class _Adapter(HTTPAdapter):
         return Connection
 
 
+@lru_cache
 def _check_certificates(path: str) -> None:
     """Raise `UsageError` if a file of certificates can't be read. Otherwise this looks like a fault of the network."""
     if os.path.isdir(path):  # noqa: PTH112  (Path.is_dir() may raise)

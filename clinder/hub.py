@@ -145,11 +145,11 @@ class BinderHub:
         """
         if not timeout > 0:
             raise UsageError(f"The timeout must be more than 0 seconds, not {timeout:g}.")
+        began = time.monotonic()
         cancellation = Cancellation(timeout, cancel)
 
         def ask(address: str) -> Image:
-            now = time.monotonic()
-            route = Route([_place(self, address, spec)], cancellation.deadline - now, now)
+            route = Route([_place(self, address, spec)], timeout, began)
             return _to_its_end(_Build({self.url: self}, spec, cancellation, route, on_event), timeout)
 
         try:

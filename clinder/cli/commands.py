@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, signals: Signals, progress: Progress) -> int:
     from clinder.cli.child import what_prevents
     from clinder.cli.use import LOST, use_session
 
-    if not "".join(args.command_line[:1]).strip():
+    if not args.command_line or not args.command_line[0].strip():
         raise UsageError("No command to run.", "Expected it after two hyphens: clinder run -- myst build --execute")
     check_format(args)
     if obstacle := what_prevents(args.command_line):

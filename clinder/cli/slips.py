@@ -188,11 +188,11 @@ def _how_to_install(name: str) -> str:
 
 def explain_variables(environ: Mapping[str, str]) -> list[str]:
     """Return a warning for each variable whose name is nearly that of a variable of clinder."""
-    meant = {name: _nearest(name[8:], _VARIABLES) for name in environ if re.fullmatch("CLINDER_[A-Z_]{1,30}", name)}
+    endings = sorted(name.removeprefix("CLINDER_") for name in environ if re.fullmatch("CLINDER_[A-Z_]{1,30}", name))
     return [
-        f"warning: {name} is no variable of clinder. Did you mean CLINDER_{its}?"
-        for name, its in sorted(meant.items())
-        if its and name[8:] not in _VARIABLES
+        f"warning: CLINDER_{ending} is no variable of clinder. Did you mean CLINDER_{meant}?"
+        for ending in endings
+        if ending not in _VARIABLES and (meant := _nearest(ending, _VARIABLES))
     ]
 
 

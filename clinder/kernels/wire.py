@@ -25,7 +25,7 @@ CHANNELS = ("shell", "control", "stdin", "iopub")
 _DELIMITER = b"<IDS|MSG>"
 _FIELDS = ("header", "parent_header", "metadata", "content")
 _MAX_PARTS = 10_000
-_MAX_HEADER = 1 << 16  # bytes, also of a notice; a header has about 200
+_MAX_SMALL = 1 << 16  # bytes of a header, or of the content of a status; a header has about 200
 
 
 class Malformed(ValueError):
@@ -50,22 +50,25 @@ class Message(NamedTuple):
 
     @property
     def notice(self) -> dict[str, Any]:
-        """The content of a message whose content is small, for example a status. Raises `Malformed`, also if it is not.
-
-        A large content is not parsed, because its objects could take thirty times its size.
-        """
-        if len(self.parts[3]) > _MAX_HEADER:
-            raise Malformed("a notice without end")
-        return load_object(self.parts[3])
+        """The content, if it is small, for example that of a status. Raises `Malformed`, also for a large content."""
+        return _load_small(self.parts[3], "a notice")
 
 
 def _read_header(part: Part) -> dict[str, Any]:
-    if len(part) > _MAX_HEADER:
-        raise Malformed("a header without end")
-    content = load_object(part)
+    content = _load_small(part, "a header")
     if not all(isinstance(content.get(name, ""), str) for name in ("msg_id", "msg_type", "session")):
         raise Malformed("a header without names")
     return content
+
+
+def _load_small(part: Part, name: str) -> dict[str, Any]:
+    """Return the JSON object of a small part. Raises `Malformed`.
+
+    A large part is not parsed, because its objects could take thirty times its size.
+    """
+    if len(part) > _MAX_SMALL:
+        raise Malformed(f"{name} without end")
+    return load_object(part)
 
 
 def load_object(part: Part) -> dict[str, Any]:

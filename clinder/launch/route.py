@@ -163,7 +163,7 @@ class Route:
 
     def no_time(self, hint: str = "") -> HubUnavailable:
         """Return the error for a lack of time for another attempt, with every hub's last reason."""
-        default = f"There is no time for another attempt before the deadline ({round(self._timeout, 1):g} s). {LATER}"
+        default = f"There is no time for another attempt before the deadline ({self._timeout:g} s). {LATER}"
         error = HubUnavailable(self._all_reasons(), hint or default)
         if self.last is not None:
             error.anchor = self.last.row.name
@@ -220,7 +220,7 @@ class Route:
         pause = min(_backoff(limit, record.pauses), rest * _LAST_TRY, verdict.at_most or rest)
         self.pause = max(pause, least)
         if least >= rest and verdict.wait is not None:
-            raise self.no_time(f"That is past the deadline ({round(self._timeout, 1):g} s). {LATER}")
+            raise self.no_time(f"That is past the deadline ({self._timeout:g} s). {LATER}")
         is_too_late = rest - self.pause < min(_LAST_ATTEMPT, self._timeout * _SHARE_OF_LAST_ATTEMPT)
         if is_too_late or rest * _LAST_TRY < _SHORTEST_PAUSE:
             raise self.no_time()

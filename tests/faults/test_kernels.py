@@ -24,8 +24,8 @@ from clinder.kernels.remote import KernelSpec, Remote
 from clinder.kernels.specs import write_specs
 from clinder.kernels.wire import V1
 from tests.conftest import SIGNALS, Clinder, Signalled
+from tests.hub.serve import LOOPBACK, free_ports
 from tests.support.hub import Exchange, FaultyHub
-from tests.support.ports import free_ports
 
 TOKEN = "the-token-of-the-session"
 STATUS = {"started": "", "last_activity": "", "kernels": 1, "connections": 1}
@@ -128,7 +128,7 @@ class Bridge:
         write_specs(home, {"python3": KernelSpec("python", "Python 3")}, {}, home)
         argv = json.loads((home / "kernels" / "python3" / "kernel.json").read_text())["argv"]
         names = [f"{channel}_port" for channel in ("shell", "iopub", "stdin", "control", "hb")]
-        connection: dict[str, object] = dict(zip(names, free_ports(5), strict=True))
+        connection: dict[str, object] = dict(zip(names, free_ports([LOOPBACK] * 5), strict=True))
         connection |= {"transport": "tcp", "ip": "127.0.0.1", "key": "key", "signature_scheme": "hmac-sha256"}
         file = home / "connection.json"
         file.write_text(json.dumps(connection))

@@ -1,6 +1,7 @@
 """A real nginx in front of a hub, which buffers: it holds back what the hub sent until the hub closes the stream."""
 
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ import pytest
 
 from clinder import BinderHub, RepoSpec
 from clinder.hub import SILENCE
+from tests.hub.serve import LOOPBACK, free_ports
 from tests.support.hub import Exchange, FaultyHub
-from tests.support.ports import free_ports, has_listener
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 HELD = 4.0  # seconds; a real hub keeps a stream open for 60 s after ready
@@ -27,10 +28,16 @@ def ready_and_open(exchange: Exchange) -> None:
     time.sleep(HELD)
 
 
+def has_listener(port: int) -> bool:
+    """Whether a program accepts connections at a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
 @pytest.fixture
 def buffered(tmp_path: Path) -> Iterator[tuple[FaultyHub, str]]:
     """Yield a hub and the address of an nginx in front of it, with ``proxy_buffering on``, its default."""
-    (port,) = free_ports(1)
+    (port,) = free_ports([LOOPBACK])
     with FaultyHub(ready_and_open) as hub:
         names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         paths = " ".join(f"{name}_temp_path {tmp_path}/{name};" for name in names)
